@@ -1,0 +1,257 @@
+# Yantian. One non-recursive Makefile; everything made goes to build/.
+#   make            the release binary, build/yantian
+#   make help       all targets
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+CLANG        ?= clang-14
+CLANG_FORMAT ?= clang-format-14
+CLANG_TIDY   ?= clang-tidy-14
+PYTHON       ?= python3
+DOCKER       ?= docker
+VERSION      := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+WARN     := -Wall -Wextra -Wshadow -Wcast-qual -Wstrict-prototypes -Wmissing-prototypes \
+            -Wwrite-strings -Wvla -Wpointer-arith -Wformat=2 -Werror
+HARDEN   := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+CFLAGS   ?= -O2 -g
+YT_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Iinclude $(WARN) -pthread $(DEP_CFLAGS)
+LDFLAGS  ?=
+YT_LDFLAGS = -pthread -pie -Wl,-z,relro,-z,now
+
+# Asked once, at first use: before `make deps` pkg-config itself may be missing.
+PACKAGES   := libevent_core libcurl yaml-0.1 libcrypto
+DEP_CFLAGS  = $(eval DEP_CFLAGS := $(shell pkg-config --cflags $(PACKAGES)))$(DEP_CFLAGS)
+DEP_LIBS    = $(eval DEP_LIBS := $(shell pkg-config --libs $(PACKAGES)) -llmdb -lyajl)$(DEP_LIBS)
+
+FOLDERS  := base io http upstream cache protocol server cli
+LIB_SRC  := $(sort $(wildcard $(FOLDERS:%=daemon/%/*.c)) $(wildcard storage/*.c))
+MAIN_SRC := daemon/main.c
+UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+HEADERS  := $(sort $(wildcard include/*.h include/*/*.h daemon/*/*.h storage/*.h tests/unit/*.h))
+TOOL_SRC := tests/fuzz/replay.c tests/lint/config_reference.c
+ALL_SRC  := $(LIB_SRC) $(MAIN_SRC) $(UNIT_SRC) $(FUZZ_SRC) $(TOOL_SRC)
+
+# A variant is a folder under build/ with its own flags.
+SANITIZE      := -fno-omit-frame-pointer -O1
+FLAGS_release := $(HARDEN)
+FLAGS_asan    := $(SANITIZE) -fsanitize=address,undefined -fno-sanitize-recover=undefined
+FLAGS_tsan    := $(SANITIZE) -fsanitize=thread
+FLAGS_fuzz    := $(SANITIZE) -fsanitize=fuzzer-no-link,address,undefined \
+                 -fno-sanitize-recover=undefined
+CC_release     = $(CC)
+CC_asan        = $(CC)
+CC_tsan        = $(CC)
+CC_fuzz        = $(CLANG)
+
+.PHONY: all
+all: build/yantian ## build/yantian, the release binary (the default)
+
+define variant
+build/$(1)/%.o: %.c
+	@mkdir -p $$(@D)
+	$$(CC_$(1)) $$(YT_CFLAGS) $$(CFLAGS) $$(FLAGS_$(1)) $$(DEFINES) -MMD -MP -c -o $$@ $$<
+
+build/$(1)/libyantian.a: $$(LIB_SRC:%.c=build/$(1)/%.o)
+	@rm -f $$@
+	ar rcs $$@ $$^
+
+build/$(1)/yantian: $$(MAIN_SRC:%.c=build/$(1)/%.o) build/$(1)/libyantian.a
+	$$(CC_$(1)) $$(CFLAGS) $$(FLAGS_$(1)) $$(YT_LDFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(DEP_LIBS)
+
+# A unit test includes its source file to reach the statics, so it is linked before the archive.
+build/$(1)/unit/%: tests/unit/%.c build/$(1)/libyantian.a
+	@mkdir -p $$(@D)
+	$$(CC_$(1)) $$(YT_CFLAGS) -I. $$(CFLAGS) $$(FLAGS_$(1)) $$(DEFINES) -MMD -MP -MF $$@.d \
+	    $$(YT_LDFLAGS) -o $$@ $$< build/$(1)/libyantian.a -lcmocka $$(DEP_LIBS)
+
+build/$(1)/replay/%: tests/fuzz/%.c tests/fuzz/replay.c build/$(1)/libyantian.a
+	@mkdir -p $$(@D)
+	$$(CC_$(1)) $$(YT_CFLAGS) $$(CFLAGS) $$(FLAGS_$(1)) $$(YT_LDFLAGS) -o $$@ $$^ $$(DEP_LIBS)
+
+# What shows the version is compiled anew when it changes.
+$$(filter $$(VERSION_USERS:%.c=build/$(1)/%.o),$$(LIB_SRC:%.c=build/$(1)/%.o) \
+    $$(MAIN_SRC:%.c=build/$(1)/%.o)): build/version
+endef
+DEFINES        = -DYT_VERSION='"$(VERSION)"'
+VERSION_USERS := $(shell grep -ls YT_VERSION $(LIB_SRC) $(MAIN_SRC))
+$(foreach v,release asan tsan fuzz,$(eval $(call variant,$(v))))
+
+build/yantian: build/release/yantian
+	cp $< $@
+
+.PHONY: FORCE
+build/version: FORCE
+	@mkdir -p $(@D)
+	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
+
+# --- what the machine must have (Debian and Ubuntu package names) ---
+BUILD_PACKAGES := gcc libc6-dev make pkg-config libevent-dev libcurl4-openssl-dev liblmdb-dev \
+                  libyajl-dev libyaml-dev libssl-dev
+# The last line is what the container image is built from; a test builds it without any network.
+TEST_PACKAGES  := libcmocka-dev clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev git \
+                  python3 python3-venv docker-registry docker.io containerd runc crun skopeo \
+                  podman busybox-static debootstrap apache2-utils iproute2 iptables nginx-light \
+                  wrk ca-certificates libevent-core-2.1-7 libcurl4 liblmdb0 libyajl2 libyaml-0-2 libssl3
+SUDO           := $(if $(filter-out 0,$(shell id -u)),sudo)
+
+# $(1): packages; apt is asked only when one is missing.
+define install_packages
+@missing=$$(for p in $(1); do \
+    dpkg-query -W -f='$${Status}\n' $$p 2>/dev/null | grep -q '^install ok installed' || echo $$p; \
+done); \
+if [ -n "$$missing" ]; then \
+    $(SUDO) apt-get update -qq && \
+    $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+        -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 $$missing; \
+fi
+endef
+
+.PHONY: deps test-packages deps-test
+deps: ## install what the build needs
+	$(call install_packages,$(BUILD_PACKAGES))
+
+test-packages: deps
+	$(call install_packages,$(TEST_PACKAGES))
+
+deps-test: test-packages build/venv/.made ## install what tests and lint need
+
+build/venv/.made: tests/e2e/requirements.txt | test-packages
+	$(PYTHON) -m venv build/venv
+	build/venv/bin/python -m pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
+# --- running ---
+.PHONY: run
+run: deps ## install what is missing, build, and serve on 127.0.0.1:5000 with storage in ./var
+	@$(MAKE) --no-print-directory build/yantian
+	conf/run.sh build/yantian
+
+# --- tests ---
+UNIT_NAMES := $(UNIT_SRC:tests/unit/%.c=%)
+FUZZ_NAMES := $(FUZZ_SRC:tests/fuzz/%.c=%)
+
+# $(1): variant. The programs that test the C code directly.
+programs = $(UNIT_NAMES:%=build/$(1)/unit/%) $(FUZZ_NAMES:%=build/$(1)/replay/%)
+
+.PHONY: unit test check demo bench asan tsan
+unit: $(call programs,asan) ## unit tests and corpora under ASan and UBSan
+	tests/run unit replay
+
+test: deps-test ## install what the tests need and run all of them
+	@$(MAKE) --no-print-directory build/yantian $(call programs,asan)
+	tests/run unit replay e2e
+
+check: build/yantian $(call programs,asan) build/venv/.made ## the quick half: under a minute
+	CHECK=1 tests/run --quick unit replay e2e
+
+demo: deps-test ## the main job on a machine with no way out
+	@$(MAKE) --no-print-directory build/yantian
+	build/venv/bin/python tests/demo/demo.py
+
+bench: deps-test ## the benchmarks, beside nginx and the reference registry
+	@$(MAKE) --no-print-directory build/yantian
+	build/venv/bin/python tests/bench/bench.py
+
+asan: deps-test ## all tests with the daemon under ASan and UBSan
+	@$(MAKE) --no-print-directory build/asan/yantian $(call programs,asan)
+	tests/run --variant asan unit replay e2e
+
+tsan: deps-test ## unit tests and the quick half of e2e under ThreadSanitizer
+	@$(MAKE) --no-print-directory build/tsan/yantian $(call programs,tsan)
+	CHECK=1 tests/run --variant tsan --unit-variant tsan --quick unit replay e2e
+
+# --- fuzzing: clang's libFuzzer; what it finds stays in build/fuzz/found ---
+FUZZ_SECONDS ?= 20
+FUZZ_RUNS    := $(FUZZ_NAMES:fuzz_%=run-fuzz-%)
+
+build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c build/fuzz/libyantian.a
+	$(CLANG) $(YT_CFLAGS) $(CFLAGS) $(FLAGS_fuzz) -fsanitize=fuzzer -o $@ $^ $(DEP_LIBS)
+
+.PHONY: fuzz $(FUZZ_RUNS)
+fuzz: $(FUZZ_RUNS) ## every fuzzer for FUZZ_SECONDS (20) each
+
+$(FUZZ_RUNS): run-fuzz-%: build/fuzz/fuzz_%
+	@mkdir -p build/fuzz/found/$*
+	$< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+	    -artifact_prefix=build/fuzz/found/$*- build/fuzz/found/$* tests/fuzz/corpus/$*
+
+# --- lint ---
+FORMATTED := $(ALL_SRC) $(HEADERS)
+CLANG_OK  := $(ALL_SRC:%.c=build/clang/%.ok)
+TIDY_OK   := $(LIB_SRC:%.c=build/tidy/%.ok) $(MAIN_SRC:%.c=build/tidy/%.ok)
+
+.PHONY: lint lint-layers lint-format lint-gcc lint-clang lint-tidy lint-reference lint-self-test
+lint: lint-layers lint-format lint-gcc lint-clang lint-tidy lint-reference lint-self-test ## all static checks
+
+lint-layers:
+	$(PYTHON) tests/lint/layers.py
+
+lint-format:
+	$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)
+
+# The release build and the tests are compiled with gcc and -Werror.
+lint-gcc: build/yantian $(call programs,asan)
+
+lint-clang: $(CLANG_OK)
+
+build/clang/%.ok: %.c
+	@mkdir -p $(@D)
+	$(CLANG) $(YT_CFLAGS) -I. $(DEFINES) -fsyntax-only -MMD -MP -MF build/clang/$*.d -MT $@ $<
+	@touch $@
+
+lint-tidy: $(TIDY_OK)
+
+build/tidy/%.ok: %.c .clang-tidy
+	@mkdir -p $(@D)
+	@$(CLANG) $(YT_CFLAGS) $(DEFINES) -MM -MP -MF build/tidy/$*.d -MT $@ $<
+	$(CLANG_TIDY) --quiet --warnings-as-errors='*' $< -- $(YT_CFLAGS) $(DEFINES)
+	@touch $@
+
+build/lint/config_reference: tests/lint/config_reference.c build/asan/libyantian.a
+	@mkdir -p $(@D)
+	$(CC) $(YT_CFLAGS) $(CFLAGS) $(FLAGS_asan) $(YT_LDFLAGS) -o $@ $^ $(DEP_LIBS)
+
+lint-reference: build/lint/config_reference
+	@build/lint/config_reference | diff -u conf/REFERENCE.md - || \
+	    { echo 'conf/REFERENCE.md: run make reference' >&2; exit 1; }
+
+lint-self-test:
+	CLANG=$(CLANG) CLANG_FORMAT=$(CLANG_FORMAT) CLANG_TIDY=$(CLANG_TIDY) CC=$(CC) \
+	    WARN='$(WARN)' $(PYTHON) tests/lint/self_test.py
+
+.PHONY: format reference
+format: ## format all C files
+	$(CLANG_FORMAT) -i $(FORMATTED)
+
+reference: build/lint/config_reference ## write conf/REFERENCE.md from the table of keys
+	build/lint/config_reference >conf/REFERENCE.md
+
+# --- shipping ---
+PREFIX  ?= /usr/local
+DESTDIR ?=
+IMAGE   ?= yantian
+BASE    ?= debian:12-slim
+
+.PHONY: image install clean help
+image: ## the container image; IMAGE=name, BASE=base image
+	$(DOCKER) build -f docker/Dockerfile --build-arg BASE=$(BASE) \
+	    --build-arg VERSION=$(VERSION) -t $(IMAGE) .
+
+install: build/yantian ## binary, systemd unit and, unless there is one, configuration
+	install -D -m 755 build/yantian $(DESTDIR)$(PREFIX)/bin/yantian
+	install -d $(DESTDIR)/etc/yantian $(DESTDIR)$(PREFIX)/lib/systemd/system
+	test -e $(DESTDIR)/etc/yantian/yantian.yaml || \
+	    install -m 644 conf/yantian.yaml $(DESTDIR)/etc/yantian/yantian.yaml
+	sed 's|@PREFIX@|$(PREFIX)|' conf/yantian.service \
+	    >$(DESTDIR)$(PREFIX)/lib/systemd/system/yantian.service
+
+clean: ## remove build/
+	rm -rf build
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.* ## /  \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+
+-include $(shell find build -name '*.d' 2>/dev/null)

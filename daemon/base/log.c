@@ -1,0 +1,198 @@
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "escape.h"
+
+enum {
+    /* What a pipe takes in one piece (PIPE_BUF), so that lines never mix. */
+    LINE_MAX_BYTES = 4096,
+    /* A value is cut after so many bytes as written: one value cannot push out the others. */
+    VALUE_MAX_BYTES = 1024,
+    /* Kept free for the end of a line: the mark that fields were dropped, brace, line end. */
+    TAIL_BYTES = 16,
+};
+
+static const char CUT_MARK[] = "...";
+
+static enum log_level setup_level = LOG_LEVEL_INFO;
+static enum log_format setup_format = LOG_FORMAT_TEXT;
+
+/* A line in the making. An append that does not fit leaves it as it was and sets `over`. */
+struct line {
+    char p[LINE_MAX_BYTES];
+    size_t n;
+    bool over;
+};
+
+void log_setup(enum log_level level, enum log_format format)
+{
+    setup_level = level;
+    setup_format = format;
+}
+
+bool log_enabled(enum log_level level)
+{
+    return level <= setup_level;
+}
+
+static const char *level_name(enum log_level level)
+{
+    static const char *const names[] = {"error", "warn", "info", "debug"};
+    return names[level];
+}
+
+static void append(struct line *line, struct slice s)
+{
+    if (s.n > LINE_MAX_BYTES - TAIL_BYTES - line->n) {
+        line->over = true;
+        return;
+    }
+    if (s.n)
+        memcpy(line->p + line->n, s.p, s.n);
+    line->n += s.n;
+}
+
+/* A second is turned into text once by each thread: gmtime_r takes a process-wide lock. */
+static void append_time(struct line *line)
+{
+    static _Thread_local time_t cached_second = -1;
+    static _Thread_local char cached[sizeof "2026-11-22T21:30:00"];
+    int64_t now = clock_wall_ms();
+    time_t second = (time_t)(now / 1000);
+    char fraction[8];
+
+    if (second != cached_second) {
+        struct tm tm;
+        if (!gmtime_r(&second, &tm) || !strftime(cached, sizeof cached, "%Y-%m-%dT%H:%M:%S", &tm))
+            cached[0] = '\0';
+        cached_second = second;
+    }
+    append(line, slice_str(cached));
+    snprintf(fraction, sizeof fraction, ".%03uZ", (unsigned)(now % 1000));
+    append(line, slice_str(fraction));
+}
+
+/* The escaped bytes of a value, cut at the bound. */
+static void append_escaped(struct line *line, struct slice s)
+{
+    size_t room = VALUE_MAX_BYTES;
+    char piece[ESCAPE_MAX];
+
+    for (;;) {
+        size_t plain = escape_plain(slice_to(s, room));
+        append(line, slice_to(s, plain));
+        room -= plain;
+        s = slice_from(s, plain);
+        if (s.n == 0)
+            return;
+        size_t n = escape_next(&s, piece);
+        if (n > room)
+            break;
+        append(line, slice_of(piece, n));
+        room -= n;
+    }
+    append(line, slice_str(CUT_MARK));
+}
+
+/* In text, a value without anything that could be taken for the end of it stands bare. */
+static bool needs_quotes(struct slice s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] <= ' ' || s.p[i] > '~' || s.p[i] == '"' || s.p[i] == '\\' || s.p[i] == '=')
+            return true;
+    return s.n == 0;
+}
+
+static void append_quoted(struct line *line, struct slice s)
+{
+    append(line, SLICE("\""));
+    append_escaped(line, s);
+    append(line, SLICE("\""));
+}
+
+static void append_value(struct line *line, const struct log_field *field, enum log_format format)
+{
+    if (field->kind == LOG_KIND_INT) {
+        char digits[24];
+        int n = snprintf(digits, sizeof digits, "%lld", (long long)field->num);
+        append(line, slice_of(digits, (size_t)n));
+    } else if (format == LOG_FORMAT_JSON || needs_quotes(field->str)) {
+        append_quoted(line, field->str);
+    } else {
+        append_escaped(line, field->str);
+    }
+}
+
+/* A field that does not fit is left out whole; true when it was. */
+static bool append_field(struct line *line, const struct log_field *field, enum log_format format)
+{
+    size_t before = line->n;
+    bool json = format == LOG_FORMAT_JSON;
+
+    append(line, json ? SLICE(",\"") : SLICE(" "));
+    append(line, slice_str(field->key));
+    append(line, json ? SLICE("\":") : SLICE("="));
+    append_value(line, field, format);
+    if (!line->over)
+        return false;
+    line->n = before;
+    line->over = false;
+    return true;
+}
+
+static void append_head(struct line *line, enum log_level level, const char *event,
+                        enum log_format format)
+{
+    bool json = format == LOG_FORMAT_JSON;
+
+    append(line, json ? SLICE("{\"time\":\"") : SLICE(""));
+    append_time(line);
+    append(line, json ? SLICE("\",\"level\":\"") : SLICE(" "));
+    append(line, slice_str(level_name(level)));
+    append(line, json ? SLICE("\",\"event\":\"") : SLICE(" "));
+    append(line, slice_str(event));
+    append(line, json ? SLICE("\"") : SLICE(""));
+}
+
+/* Into the reserved tail, which always has room. */
+static void append_tail(struct line *line, bool dropped, enum log_format format)
+{
+    bool json = format == LOG_FORMAT_JSON;
+    const char *mark = !dropped ? "" : json ? ",\"cut\":true" : " cut=true";
+
+    line->n += (size_t)snprintf(line->p + line->n, TAIL_BYTES, "%s%s\n", mark, json ? "}" : "");
+}
+
+/* What cannot be written is lost: there is no other place to say so. */
+static void write_line(const struct line *line)
+{
+    ssize_t n;
+
+    do
+        n = write(STDERR_FILENO, line->p, line->n);
+    while (n < 0 && errno == EINTR);
+}
+
+void log_event(enum log_level level, const char *event, const struct log_field *fields, size_t n)
+{
+    int saved = errno;
+    struct line line;
+    bool dropped = false;
+
+    if (!log_enabled(level))
+        return;
+    line.n = 0;
+    line.over = false;
+    append_head(&line, level, event, setup_format);
+    for (size_t i = 0; i < n; i++)
+        if (append_field(&line, &fields[i], setup_format))
+            dropped = true;
+    append_tail(&line, dropped, setup_format);
+    write_line(&line);
+    errno = saved;
+}

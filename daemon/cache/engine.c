@@ -1,0 +1,107 @@
+#include "cache/engine.h"
+#include "base/container.h"
+#include "worker.h"
+#include <assert.h>
+#include <stdlib.h>
+
+struct engine *engine_new(const struct engine_options *options)
+{
+    struct engine *e = calloc(1, sizeof *e);
+    if (!e)
+        abort();
+    e->store = options->store;
+    e->pool = options->pool;
+    e->wait_timeout_ms = options->wait_timeout_ms;
+    e->table = fill_table_new();
+    e->negatives = negatives_new();
+    struct store_stats stats;
+    store_stats(e->store, &stats);
+    e->max_object = stats.max_bytes;
+    return e;
+}
+
+void engine_free(struct engine **e)
+{
+    if (!*e)
+        return;
+    fill_table_free(&(*e)->table);
+    negatives_free(&(*e)->negatives);
+    free(*e);
+    *e = NULL;
+}
+
+enum err engine_worker_new(struct engine *engine, struct reactor *reactor, struct uplink *uplink,
+                           struct engine_worker **out, struct errinfo *info)
+{
+    struct engine_worker *w = calloc(1, sizeof *w);
+    if (!w)
+        abort();
+    w->engine = engine;
+    w->reactor = reactor;
+    w->uplink = uplink;
+    enum err rc = store_reader_new(engine->store, &w->reader, info);
+    if (rc) {
+        free(w);
+        return rc;
+    }
+    *out = w;
+    return ERR_OK;
+}
+
+void engine_worker_free(struct engine_worker **wp)
+{
+    struct engine_worker *w = *wp;
+    if (!w)
+        return;
+    assert(!w->fills);
+    store_reader_free(&w->reader);
+    free(w);
+    *wp = NULL;
+}
+
+static void on_idle_mail(struct mail *m)
+{
+    struct engine_worker *w = container_of(m, struct engine_worker, idle_mail);
+    w->on_idle(w->on_idle_arg);
+}
+
+void engine_worker_fill_gone(struct engine_worker *w)
+{
+    if (w->stopping && !w->fills)
+        reactor_post(w->reactor, &w->idle_mail);
+}
+
+void engine_worker_stop(struct engine_worker *w, void (*on_idle)(void *arg), void *arg)
+{
+    assert(!w->stopping);
+    w->on_idle = on_idle;
+    w->on_idle_arg = arg;
+    w->idle_mail.run = on_idle_mail;
+    for (struct fill *f = w->fills, *next; f; f = next) {
+        next = f->next; /* a cancelled fill may leave the list at once */
+        fill_cancel(f);
+    }
+    w->stopping = true;
+    engine_worker_fill_gone(w);
+}
+
+void cache_key(struct slice route, struct slice resource, struct slice variant,
+               struct store_key *key)
+{
+    enum { PART_MAX = 640 };
+    char text[3 * (PART_MAX + 1)];
+    const struct slice parts[] = {route, resource, variant};
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (parts[i].n > PART_MAX) {
+            /* A long part stands in as its hash. */
+            sha256(parts[i].p, parts[i].n, (unsigned char *)text + n);
+            n += SHA256_BYTES;
+        } else if (parts[i].n) {
+            memcpy(text + n, parts[i].p, parts[i].n);
+            n += parts[i].n;
+        }
+        text[n++] = '\0';
+    }
+    sha256(text, n, key->bytes);
+}

@@ -1,0 +1,249 @@
+/*
+ * The fill: one fetch of one object, many readers. It belongs to the object and not to a client.
+ * It runs on the worker that started it; followers read from any worker.
+ *
+ * Ownership: reference-counted. The table and the running state machine hold one together, each
+ * follower holds one. Fields under "home" are touched on the home reactor only (and by the one job
+ * that is out, while it is out); fields under "shared" with the lock held.
+ */
+#ifndef YT_CACHE_FILL_H
+#define YT_CACHE_FILL_H
+
+#include "cache/engine.h"
+#include "fill_table.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum {
+    FILL_ARENA_FIRST = 2048,
+    FILL_ARENA_CAP = 256 * 1024,
+    FILL_CHUNK = 256 * 1024,      /* bytes handed to one write */
+    FILL_QUEUE_MAX = 1024 * 1024, /* bytes received and not yet written; then upstream pauses */
+    FILL_WINDOW_MAX = 256 * 1024, /* the same for a relay */
+    FILL_BREAKS_MAX = 6,          /* broken connections in a row without progress */
+};
+
+enum fill_purpose {
+    FILL_FETCH,   /* nothing is held */
+    FILL_REFRESH, /* a stale entry is held */
+    FILL_CONFIRM, /* the bytes are held under another key: may this one name them? */
+    FILL_RELAY,   /* stored nowhere, for one client */
+    FILL_ASK,     /* a HEAD request for one client */
+};
+
+enum fill_phase {
+    FILL_STARTING,
+    FILL_ANSWERING, /* `head` is known, the body is on its way */
+    FILL_VERIFIED,  /* the body is complete and right */
+    /* The rest are ends without a body. */
+    FILL_UNCHANGED, /* what is held is current: look it up */
+    FILL_NOT_FOUND,
+    FILL_DENIED,
+    FILL_FAILED,
+};
+
+struct chunk {
+    struct chunk *next;
+    uint64_t offset;
+    size_t n;
+    size_t cap;
+    char bytes[];
+};
+
+/* Fixed before the phase becomes FILL_ANSWERING. Slices live in the fill's arena. */
+struct fill_head {
+    struct slice content_type;
+    struct slice fields;
+    struct slice etag; /* the upstream's */
+    struct slice last_modified;
+    struct digest shown; /* known before the body, or DIGEST_NONE */
+    bool has_size;
+    uint64_t size;
+    bool storing;
+};
+
+/* The stale entry that a refresh compares with. */
+struct fill_held {
+    struct digest shown;
+    struct digest content;
+    struct slice etag;
+    struct slice last_modified;
+};
+
+/* Where the body's bytes go. */
+enum fill_mode {
+    MODE_UNSET,
+    MODE_MEMORY, /* small: kept whole in chunks */
+    MODE_FILE,   /* chunks are written to the partial file and dropped */
+    MODE_WINDOW, /* chunks are dropped when every follower has read them */
+};
+
+enum fill_verdict {
+    VERDICT_NONE,
+    VERDICT_BODY,     /* accept the body */
+    VERDICT_COMPLETE, /* 416 to a resume at the very end: all bytes are here */
+    VERDICT_AGAIN,    /* broken off for a reason that another try may mend */
+    VERDICT_UNCHANGED,
+    VERDICT_NOT_FOUND,
+    VERDICT_DENIED,
+    VERDICT_FAILED,
+    VERDICT_ASKED,   /* FILL_ASK: the head is the answer */
+    VERDICT_NO_HEAD, /* a HEAD that told nothing: use GET */
+};
+
+struct fill {
+    unsigned magic;
+    atomic_int refs;
+    struct engine_worker *home;
+    const struct cache_route *route;
+    struct plan plan; /* a copy whose slices live in `arena` */
+    enum fill_purpose purpose;
+    struct fill_held held;
+    struct table_node node, alias_node;
+    struct arena arena;
+    char arena_first[FILL_ARENA_FIRST];
+    char id[20];
+    int64_t started_ms; /* monotonic */
+
+    /* home */
+    int step;
+    struct fill *prev, *next; /* the worker's list */
+    struct fetch *fetch;
+    bool fetch_over;
+    enum err fetch_result;
+    struct errinfo info; /* why it failed */
+    enum fill_verdict verdict;
+    enum fill_mode mode;
+    bool storing;
+    bool paused;
+    bool cancelled;
+    bool asking;              /* the fetch is a HEAD */
+    struct digest expected;   /* what the body must have; DIGEST_NONE: unknown */
+    struct digest content;    /* SHA-256, after verification */
+    struct digest head_shown; /* what clients see; `expected`, or `content` without */
+    struct slice alias_resource;
+    struct slice small; /* the body of MODE_MEMORY, when it was needed in one piece */
+    uint64_t held_size; /* FILL_CONFIRM: of the bytes held */
+    enum fill_phase outcome;
+    bool keep_partial;
+    struct hasher *hasher; /* while no partial hashes */
+    struct partial *partial;
+    struct partial *job_partial; /* opened by the job that is out */
+    uint64_t received;           /* bytes taken, in the order of the body */
+    uint64_t skip;               /* bytes to ignore: a resume was answered from the start */
+    uint64_t progress;           /* `received` at the last break */
+    unsigned breaks;
+    bool has_total;
+    uint64_t total;
+    struct job job;
+    bool job_out;
+    enum err job_result;
+    struct errinfo job_info;
+    uint64_t job_offset;
+    struct chunk *job_chunk;
+    struct timer timer;
+    bool timer_out;
+    struct mail indexed_mail;
+    bool index_out;
+    enum err index_result;
+
+    /* shared */
+    pthread_mutex_t lock;
+    enum fill_phase phase;
+    struct fill_head head;
+    int upstream_status;   /* of the last answer; 0: none */
+    int64_t retry_after_s; /* what it wished for; 0: nothing */
+    int read_fd;           /* of the partial file, -1 without; closed with the fill */
+    uint64_t file_end;     /* bytes readable from read_fd */
+    uint64_t window_end;   /* bytes readable from chunks, where they are */
+    struct chunk *chunks, **chunks_last;
+    size_t queued;
+    struct follower *followers;
+    struct mail wake_mail;
+    bool wake_posted;
+    bool ended; /* the machine has stopped; only followers are left */
+};
+
+struct follower {
+    struct mail mail;
+    struct fill *fill;
+    struct reactor *reactor;
+    void (*notify)(void *arg);
+    void *arg;
+    struct follower *prev, *next;
+    uint64_t pos;
+    bool armed;
+    bool posted;
+    bool left;
+};
+
+/* A consistent look at the shared state. */
+struct fill_view {
+    enum fill_phase phase;
+    uint64_t file_end;
+    uint64_t window_end;
+    int fd;
+    int upstream_status;
+    int64_t retry_after_s;
+};
+
+struct fill_spec {
+    const struct store_key *key;
+    const struct cache_route *route;
+    const struct plan *plan;
+    enum fill_purpose purpose;
+    const struct store_entry *held; /* FILL_REFRESH */
+    const struct digest *content;   /* FILL_CONFIRM: the bytes that are held */
+    uint64_t content_size;
+};
+
+/*
+ * Makes a fill that is not running yet, with one reference for the machine. NULL at a bound or when
+ * memory is out.
+ */
+struct fill *fill_new(struct engine_worker *home, const struct fill_spec *spec);
+/* Begins; never calls back from within. */
+void fill_start(struct fill *f);
+/* Ends a fill that was made but is not needed: its followers look up again. */
+void fill_withdraw(struct fill *f);
+/* Ends a running one as soon as that is possible without blocking; partial bytes are kept. */
+void fill_cancel(struct fill *f);
+struct fill *fill_ref(struct fill *f);
+void fill_unref(struct fill **f);
+
+/* --- fill.c: goes on after an event --- */
+void fill_run(struct fill *f);
+
+/* --- fill_fetch.c: the upstream's answer --- */
+void fill_fetch_begin(struct fill *f, enum fetch_method method);
+
+/* --- fill_body.c: bytes and followers --- */
+void fill_body_init(struct fill *f);
+void fill_body_free(struct fill *f);
+/* Takes received bytes. ERR_AGAIN: they must wait (the upstream pauses); ERR_NOMEM. */
+YT_MUST_CHECK enum err fill_take(struct fill *f, const char *bytes, size_t n);
+/* Sends the next chunk to the disk if none is on its way. */
+void fill_write_next(struct fill *f);
+/* On home, when the write job is back. */
+void fill_written(struct fill *f);
+bool fill_has_room(struct fill *f);
+bool fill_all_written(struct fill *f);
+/* No follower is left and nothing is stored: nobody needs it. */
+bool fill_is_abandoned(struct fill *f);
+/* Sets the phase and wakes the followers. */
+void fill_publish(struct fill *f, enum fill_phase phase);
+/* The small body as one slice in the arena; p == NULL when memory is out. */
+struct slice fill_small_body(struct fill *f);
+
+/* NULL when memory is out. The follower is armed: the next change calls notify on `reactor`. */
+struct follower *follower_new(struct fill *f, struct reactor *reactor, void (*notify)(void *arg),
+                              void *arg);
+/* Nulls the pointer; notify is not called afterwards. */
+void follower_leave(struct follower **f);
+/* Looks and arms in one step, so that no change is missed. */
+void follower_look(struct follower *f, struct fill_view *view);
+/* Copies bytes at pos from the chunks; 0 when they are gone. */
+size_t follower_copy(struct follower *f, uint64_t pos, char *out, size_t n);
+void follower_taken(struct follower *f, uint64_t pos);
+
+#endif

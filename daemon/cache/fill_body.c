@@ -1,0 +1,414 @@
+/* The bytes of a fill on their way from the upstream to the disk and to the followers. */
+#include "base/container.h"
+#include "base/counters.h"
+#include "base/log.h"
+#include "fill.h"
+#include "worker.h"
+#include <stdlib.h>
+#include <unistd.h>
+
+void fill_body_init(struct fill *f)
+{
+    pthread_mutex_init(&f->lock, NULL);
+    f->read_fd = -1;
+    f->chunks_last = &f->chunks;
+}
+
+void fill_body_free(struct fill *f)
+{
+    for (struct chunk *c = f->chunks, *next; c; c = next) {
+        next = c->next;
+        free(c);
+    }
+    if (f->read_fd >= 0)
+        close(f->read_fd);
+    pthread_mutex_destroy(&f->lock);
+}
+
+/* --- followers --- */
+
+static void on_follower_mail(struct mail *m)
+{
+    struct follower *fo = container_of(m, struct follower, mail);
+    struct fill *f = fo->fill;
+    pthread_mutex_lock(&f->lock);
+    fo->posted = false;
+    bool left = fo->left;
+    pthread_mutex_unlock(&f->lock);
+    if (left) {
+        free(fo);
+        fill_unref(&f);
+        return;
+    }
+    fo->notify(fo->arg);
+}
+
+struct follower *follower_new(struct fill *f, struct reactor *reactor, void (*notify)(void *arg),
+                              void *arg)
+{
+    struct follower *fo = calloc(1, sizeof *fo);
+    if (!fo)
+        return NULL;
+    fo->mail.run = on_follower_mail;
+    fo->fill = fill_ref(f);
+    fo->reactor = reactor;
+    fo->notify = notify;
+    fo->arg = arg;
+    fo->armed = true;
+    pthread_mutex_lock(&f->lock);
+    fo->next = f->followers;
+    if (fo->next)
+        fo->next->prev = fo;
+    f->followers = fo;
+    pthread_mutex_unlock(&f->lock);
+    return fo;
+}
+
+static void wake_home_locked(struct fill *f)
+{
+    if (f->wake_posted || f->ended)
+        return;
+    f->wake_posted = true;
+    fill_ref(f); /* given back when the mail has run */
+    reactor_post(f->home->reactor, &f->wake_mail);
+}
+
+void follower_leave(struct follower **fop)
+{
+    struct follower *fo = *fop;
+    if (!fo)
+        return;
+    *fop = NULL;
+    struct fill *f = fo->fill;
+    pthread_mutex_lock(&f->lock);
+    if (fo->prev)
+        fo->prev->next = fo->next;
+    else
+        f->followers = fo->next;
+    if (fo->next)
+        fo->next->prev = fo->prev;
+    fo->left = true;
+    bool posted = fo->posted;
+    wake_home_locked(f); /* it may have waited for this one, or be needed by nobody now */
+    pthread_mutex_unlock(&f->lock);
+    if (posted)
+        return; /* the mail in flight frees it */
+    free(fo);
+    fill_unref(&f);
+}
+
+void follower_look(struct follower *fo, struct fill_view *view)
+{
+    struct fill *f = fo->fill;
+    pthread_mutex_lock(&f->lock);
+    view->phase = f->phase;
+    view->file_end = f->file_end;
+    view->window_end = f->window_end;
+    view->fd = f->read_fd;
+    view->upstream_status = f->upstream_status;
+    view->retry_after_s = f->retry_after_s;
+    fo->armed = true;
+    pthread_mutex_unlock(&f->lock);
+}
+
+static void wake_followers_locked(struct fill *f)
+{
+    for (struct follower *fo = f->followers; fo; fo = fo->next) {
+        if (!fo->armed || fo->posted)
+            continue;
+        fo->armed = false;
+        fo->posted = true;
+        reactor_post(fo->reactor, &fo->mail);
+    }
+}
+
+void fill_publish(struct fill *f, enum fill_phase phase)
+{
+    pthread_mutex_lock(&f->lock);
+    f->phase = phase;
+    wake_followers_locked(f);
+    pthread_mutex_unlock(&f->lock);
+}
+
+size_t follower_copy(struct follower *fo, uint64_t pos, char *out, size_t n)
+{
+    struct fill *f = fo->fill;
+    size_t done = 0;
+    pthread_mutex_lock(&f->lock);
+    for (const struct chunk *c = f->chunks; c && done < n; c = c->next) {
+        uint64_t at = pos + done;
+        if (at < c->offset)
+            break; /* these bytes are gone */
+        if (at >= c->offset + c->n)
+            continue;
+        size_t from = (size_t)(at - c->offset);
+        size_t take = c->n - from < n - done ? c->n - from : n - done;
+        memcpy(out + done, c->bytes + from, take);
+        done += take;
+    }
+    pthread_mutex_unlock(&f->lock);
+    return done;
+}
+
+/* A relay's chunks go when the slowest follower is past them. */
+static void drop_read_chunks_locked(struct fill *f)
+{
+    uint64_t slowest = UINT64_MAX;
+    for (const struct follower *fo = f->followers; fo; fo = fo->next)
+        if (fo->pos < slowest)
+            slowest = fo->pos;
+    while (f->chunks) {
+        struct chunk *c = f->chunks;
+        uint64_t end = c->offset + c->n;
+        uint64_t hashed = f->partial ? f->job_offset : f->received;
+        if (end > slowest || end > hashed || c == f->job_chunk)
+            return;
+        f->chunks = c->next;
+        if (!f->chunks)
+            f->chunks_last = &f->chunks;
+        f->queued -= c->n;
+        free(c);
+    }
+}
+
+void follower_taken(struct follower *fo, uint64_t pos)
+{
+    struct fill *f = fo->fill;
+    pthread_mutex_lock(&f->lock);
+    fo->pos = pos;
+    if (f->mode == MODE_WINDOW) {
+        size_t before = f->queued;
+        drop_read_chunks_locked(f);
+        if (f->queued < before)
+            wake_home_locked(f);
+    }
+    pthread_mutex_unlock(&f->lock);
+}
+
+bool fill_is_abandoned(struct fill *f)
+{
+    if (f->storing)
+        return false;
+    pthread_mutex_lock(&f->lock);
+    bool none = f->followers == NULL;
+    pthread_mutex_unlock(&f->lock);
+    return none;
+}
+
+/* --- taking bytes --- */
+
+static size_t queue_limit(const struct fill *f)
+{
+    return f->mode == MODE_WINDOW ? FILL_WINDOW_MAX : FILL_QUEUE_MAX;
+}
+
+bool fill_has_room(struct fill *f)
+{
+    pthread_mutex_lock(&f->lock);
+    if (f->mode == MODE_WINDOW)
+        drop_read_chunks_locked(f);
+    bool room = f->queued < queue_limit(f);
+    pthread_mutex_unlock(&f->lock);
+    return room;
+}
+
+/* The chunk to append to: the last one unless it is full, or hashed or on its way to be. */
+static struct chunk *open_chunk_locked(struct fill *f, size_t n)
+{
+    struct chunk *last =
+        f->chunks_last == &f->chunks ? NULL : container_of(f->chunks_last, struct chunk, next);
+    bool untouched =
+        last && last != f->job_chunk && (!f->partial || last->offset + last->n > f->job_offset);
+    if (untouched && last->cap - last->n >= n)
+        return last;
+    size_t cap = f->mode == MODE_FILE ? FILL_CHUNK : 16 * 1024;
+    if (cap < n)
+        cap = n;
+    struct chunk *c = malloc(sizeof *c + cap);
+    if (!c)
+        return NULL;
+    c->next = NULL;
+    c->offset = f->received;
+    c->n = 0;
+    c->cap = cap;
+    *f->chunks_last = c;
+    f->chunks_last = &c->next;
+    return c;
+}
+
+static bool append_chunk(struct fill *f, const char *bytes, size_t n)
+{
+    pthread_mutex_lock(&f->lock);
+    struct chunk *c = open_chunk_locked(f, n);
+    if (c) {
+        memcpy(c->bytes + c->n, bytes, n);
+        c->n += n;
+        f->queued += n;
+        f->received += n;
+        if (f->mode != MODE_FILE) {
+            f->window_end = f->received;
+            wake_followers_locked(f);
+        }
+    }
+    pthread_mutex_unlock(&f->lock);
+    return c != NULL;
+}
+
+/* A body of unknown length has outgrown the index: from now on it goes to the disk. */
+static void leave_memory(struct fill *f)
+{
+    hasher_free(&f->hasher); /* the partial hashes from the first byte on */
+    pthread_mutex_lock(&f->lock);
+    f->mode = MODE_FILE;
+    pthread_mutex_unlock(&f->lock);
+}
+
+enum err fill_take(struct fill *f, const char *bytes, size_t n)
+{
+    if (f->skip) {
+        size_t drop = f->skip < n ? (size_t)f->skip : n;
+        f->skip -= drop;
+        bytes += drop;
+        n -= drop;
+        if (n == 0)
+            return ERR_OK;
+    }
+    if (f->mode == MODE_MEMORY && f->received + n > STORE_INLINE_MAX)
+        leave_memory(f);
+    if (!fill_has_room(f))
+        return ERR_AGAIN;
+    if (!append_chunk(f, bytes, n))
+        return ERR_NOMEM;
+    if (f->hasher)
+        hasher_update(f->hasher, bytes, n);
+    else
+        fill_write_next(f);
+    return ERR_OK;
+}
+
+/* --- writing --- */
+
+static void write_work(struct job *j)
+{
+    struct fill *f = container_of(j, struct fill, job);
+    uint64_t offset;
+    f->job_partial = f->partial;
+    f->job_result = ERR_OK;
+    if (!f->job_partial)
+        f->job_result = partial_open(f->home->engine->store, &f->node.key, &f->expected, false,
+                                     &f->job_partial, &offset, &f->job_info);
+    if (f->job_result == ERR_OK)
+        f->job_result =
+            partial_append(f->job_partial, f->job_chunk->bytes, f->job_chunk->n, &f->job_info);
+}
+
+static void write_done(struct job *j)
+{
+    struct fill *f = container_of(j, struct fill, job);
+    f->job_out = false;
+    fill_written(f);
+    fill_run(f);
+}
+
+/* The first chunk whose bytes are not readable yet. */
+static struct chunk *next_unwritten_locked(struct fill *f)
+{
+    uint64_t written = f->partial ? f->job_offset : 0;
+    struct chunk *c = f->chunks;
+    while (c && c->offset + c->n <= written)
+        c = c->next;
+    return c;
+}
+
+void fill_write_next(struct fill *f)
+{
+    if (f->job_out || (f->mode != MODE_FILE && !f->partial))
+        return;
+    pthread_mutex_lock(&f->lock);
+    f->job_chunk = next_unwritten_locked(f);
+    pthread_mutex_unlock(&f->lock);
+    if (!f->job_chunk)
+        return;
+    f->job_out = true;
+    f->job.work = write_work;
+    f->job.done = write_done;
+    pool_submit(f->home->engine->pool, &f->job, f->home->reactor);
+}
+
+/*
+ * The disk took no more (law 9): what it holds stays readable, the rest stays in memory until the
+ * followers have it, and the upstream goes at their speed. The hash goes on.
+ */
+static void degrade_locked(struct fill *f)
+{
+    f->mode = MODE_WINDOW;
+    f->storing = false;
+}
+
+/* After a failed open nothing hashes the chunks that wait; do it here, once. */
+static void hash_waiting_chunks(struct fill *f)
+{
+    f->hasher = hasher_new(f->expected.algo);
+    for (const struct chunk *c = f->chunks; c; c = c->next)
+        hasher_update(f->hasher, c->bytes, c->n);
+}
+
+static void drop_written_chunk_locked(struct fill *f, struct chunk *c)
+{
+    f->chunks = c->next;
+    if (!f->chunks)
+        f->chunks_last = &f->chunks;
+    f->queued -= c->n;
+    free(c);
+}
+
+void fill_written(struct fill *f)
+{
+    struct chunk *c = f->job_chunk;
+    if (f->job_result != ERR_OK && f->storing) {
+        counter_inc(COUNTER_STORE_ERRORS);
+        log_warn("fill_not_stored", LF_STR("id", f->id), LF_STR("reason", f->job_info.msg));
+    }
+    if (!f->job_partial)
+        hash_waiting_chunks(f);
+    pthread_mutex_lock(&f->lock);
+    f->job_chunk = NULL;
+    f->partial = f->job_partial;
+    if (f->partial) {
+        if (f->read_fd < 0)
+            f->read_fd = dup(partial_fd(f->partial));
+        f->file_end = f->read_fd < 0 ? 0 : partial_size(f->partial);
+        f->job_offset = c->offset + c->n; /* hashed up to here, written or not */
+    }
+    if (f->job_result == ERR_OK && f->storing && f->read_fd >= 0) {
+        drop_written_chunk_locked(f, c);
+    } else {
+        degrade_locked(f);
+        f->window_end = f->received;
+    }
+    if (f->file_end > f->window_end)
+        f->window_end = f->file_end;
+    wake_followers_locked(f);
+    pthread_mutex_unlock(&f->lock);
+    fill_write_next(f);
+}
+
+bool fill_all_written(struct fill *f)
+{
+    if (f->job_out)
+        return false;
+    return !f->partial || f->job_offset == f->received;
+}
+
+struct slice fill_small_body(struct fill *f)
+{
+    char *p = arena_alloc(&f->arena, (size_t)f->received + 1);
+    if (!p)
+        return slice_of(NULL, 0);
+    size_t n = 0;
+    for (const struct chunk *c = f->chunks; c; c = c->next) {
+        memcpy(p + n, c->bytes, c->n);
+        n += c->n;
+    }
+    return slice_of(p, n);
+}

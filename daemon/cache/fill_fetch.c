@@ -1,0 +1,361 @@
+/* A fill's side of a fetch: asks, and judges the heads of the answers. */
+#include "base/clock.h"
+#include "base/counters.h"
+#include "fill.h"
+#include "http/date.h"
+#include "http/range.h"
+#include "worker.h"
+
+/* --- judging --- */
+
+static enum fill_verdict refuse(struct fill *f, const char *why)
+{
+    err_set(&f->info, ERR_UPSTREAM, "%s", why);
+    return VERDICT_FAILED;
+}
+
+/* The statuses that mean the same for every kind of question; VERDICT_NONE for the others. */
+static enum fill_verdict judge_status(struct fill *f, const struct fetch_head *head)
+{
+    if (head->status == 404 || head->status == 410)
+        return VERDICT_NOT_FOUND;
+    if (head->status == 401 || head->status == 403)
+        return VERDICT_DENIED;
+    if (head->status == 429 || head->status >= 500) {
+        err_set(&f->info, ERR_UPSTREAM, "the upstream answered %d", head->status);
+        return VERDICT_FAILED;
+    }
+    return VERDICT_NONE;
+}
+
+/* The digest that the upstream claims for the body; DIGEST_NONE without a usable claim. */
+static struct digest claimed_digest(const struct fill *f, const struct fetch_head *head)
+{
+    struct digest d = {.algo = DIGEST_NONE};
+    if (!f->plan.digest_field.n)
+        return d;
+    const struct http_field *field = http_fields_find(&head->fields, f->plan.digest_field);
+    if (!field || digest_parse(field->value, &d) != ERR_OK)
+        d.algo = DIGEST_NONE;
+    return d;
+}
+
+static struct slice shown_type(const struct fill *f, const struct fetch_head *head)
+{
+    if (f->plan.content_type.n)
+        return f->plan.content_type;
+    struct slice type = http_fields_value(&head->fields, HF_CONTENT_TYPE);
+    return f->plan.bare_content_type ? slice_trim(slice_to(type, slice_find(type, ';'))) : type;
+}
+
+/* A Link leads back to us or is dropped; other fields stay as they are. */
+static struct slice kept_value(struct fill *f, const struct http_field *field)
+{
+    if (field->id != HF_LINK)
+        return field->value;
+    return f->plan.rewrite_link ? f->plan.rewrite_link(&f->plan, &f->arena, field->value)
+                                : slice_of(NULL, 0);
+}
+
+/* The plan's kept fields as lines for the client. false when they do not fit. */
+static bool keep_fields(struct fill *f, const struct fetch_head *head, struct slice *lines)
+{
+    struct buf b;
+    buf_init(&b, STORE_RECORD_MAX / 2);
+    for (size_t i = 0; i < f->plan.kept_field_count; i++) {
+        for (size_t j = 0; j < head->fields.n; j++) {
+            const struct http_field *field = &head->fields.v[j];
+            if (field->id != f->plan.kept_fields[i])
+                continue;
+            struct slice value = kept_value(f, field);
+            if (value.p)
+                buf_addf(&b, "%.*s: %.*s\r\n", SLICE_ARG(field->name), SLICE_ARG(value));
+        }
+    }
+    *lines = arena_copy(&f->arena, buf_slice(&b));
+    bool ok = !b.failed && lines->p;
+    buf_free(&b);
+    return ok;
+}
+
+static bool copy_head(struct fill *f, const struct fetch_head *head)
+{
+    struct fill_head *h = &f->head;
+    h->content_type = arena_copy(&f->arena, shown_type(f, head));
+    h->etag = arena_copy(&f->arena, http_fields_value(&head->fields, HF_ETAG));
+    h->last_modified = arena_copy(&f->arena, http_fields_value(&head->fields, HF_LAST_MODIFIED));
+    h->shown = f->expected;
+    h->has_size = f->has_total;
+    h->size = f->total;
+    h->storing = f->storing;
+    return h->content_type.p && h->etag.p && h->last_modified.p && keep_fields(f, head, &h->fields);
+}
+
+/* The bytes left from an earlier process are not a beginning of what the upstream has now. */
+static enum fill_verdict rest_refused(struct fill *f, const struct fetch_head *head)
+{
+    bool promised = f->phase == FILL_ANSWERING;
+    err_set(&f->info, promised ? ERR_UPSTREAM : ERR_CORRUPT, "the rest was refused with %d",
+            head->status);
+    return promised ? VERDICT_AGAIN : VERDICT_FAILED;
+}
+
+/* 416: nothing is missing. What the body is must then be known without its head. */
+static enum fill_verdict judge_complete(struct fill *f, const struct fetch_head *head)
+{
+    if (f->phase == FILL_ANSWERING)
+        return VERDICT_COMPLETE;
+    f->has_total = true;
+    f->total = f->received;
+    if (!f->plan.content_type.n || !copy_head(f, head))
+        return rest_refused(f, head);
+    return VERDICT_COMPLETE;
+}
+
+/* 206 or 200 or 416 to a request for the rest. */
+static enum fill_verdict judge_rest(struct fill *f, const struct fetch_head *head)
+{
+    struct http_content_range range;
+    bool has_range =
+        http_content_range_parse(http_fields_value(&head->fields, HF_CONTENT_RANGE), &range);
+    if (head->status == 416 && has_range && range.has_size && range.size == f->received)
+        return judge_complete(f, head);
+    if (head->status == 206 && has_range && range.has_range && range.first == f->received &&
+        range.has_size && range.last + 1 == range.size &&
+        (!f->has_total || f->total == range.size)) {
+        f->has_total = true;
+        f->total = range.size;
+        counter_inc(COUNTER_FILLS_RESUMED);
+        return VERDICT_BODY;
+    }
+    if (head->status == 200 && (!f->has_total || !head->has_length || head->length == f->total)) {
+        /* From the start after all: the same bytes once more, which are not taken twice. */
+        f->skip = f->received;
+        f->has_total = f->has_total || head->has_length;
+        f->total = head->has_length ? head->length : f->total;
+        return VERDICT_BODY;
+    }
+    return rest_refused(f, head);
+}
+
+static enum fill_verdict judge_first(struct fill *f, const struct fetch_head *head)
+{
+    if (head->status == 304 && f->purpose == FILL_REFRESH)
+        return VERDICT_UNCHANGED;
+    if (head->status != 200) {
+        err_set(&f->info, ERR_UPSTREAM, "the upstream answered %d", head->status);
+        return VERDICT_FAILED;
+    }
+    f->has_total = head->has_length;
+    f->total = head->length;
+    return VERDICT_BODY;
+}
+
+/* Does the type allow this body, and may it be stored? */
+static enum fill_verdict judge_type(struct fill *f, const struct fetch_head *head)
+{
+    struct slice type = shown_type(f, head);
+    if (plan_type_listed(f->plan.relayed_types, f->plan.relayed_type_count, type)) {
+        f->storing = false;
+        f->expected.algo = DIGEST_NONE;
+        return VERDICT_BODY;
+    }
+    if (f->plan.types && !plan_type_listed(f->plan.types, f->plan.type_count, type))
+        return refuse(f, "the upstream answered with a type that this resource cannot have");
+    return VERDICT_BODY;
+}
+
+static enum fill_verdict judge_digest(struct fill *f, const struct fetch_head *head)
+{
+    struct digest claimed = claimed_digest(f, head);
+    if (f->expected.algo != DIGEST_NONE) {
+        if (claimed.algo == f->expected.algo && !digest_equal(&claimed, &f->expected))
+            return refuse(f, "the upstream names another digest than was asked for");
+        return VERDICT_BODY;
+    }
+    if (f->purpose == FILL_REFRESH && claimed.algo != DIGEST_NONE &&
+        digest_equal(&claimed, &f->held.shown))
+        return VERDICT_UNCHANGED;
+    f->expected = claimed;
+    return VERDICT_BODY;
+}
+
+static void choose_mode(struct fill *f)
+{
+    if (f->mode != MODE_UNSET)
+        return; /* a resumed body goes on where it was */
+    if (f->has_total && f->total > f->home->engine->max_object)
+        f->storing = false;
+    if (!f->storing)
+        f->mode = MODE_WINDOW;
+    else if (f->has_total && f->total > STORE_INLINE_MAX)
+        f->mode = MODE_FILE;
+    else
+        f->mode = MODE_MEMORY;
+    if (f->mode != MODE_FILE)
+        f->hasher = hasher_new(f->expected.algo);
+}
+
+/* What holds for the first head of a body; a resumed one was judged before. */
+static enum fill_verdict judge_new_body(struct fill *f, const struct fetch_head *head)
+{
+    enum fill_verdict v = judge_type(f, head);
+    if (v == VERDICT_BODY && f->storing)
+        v = judge_digest(f, head);
+    if (v != VERDICT_BODY)
+        return v;
+    if (!head->framed && f->expected.algo == DIGEST_NONE)
+        return refuse(f, "the end of the body cannot be told from a broken connection");
+    if (f->plan.max_size && f->has_total && f->total > f->plan.max_size)
+        return refuse(f, "the body is longer than this resource may be");
+    choose_mode(f);
+    return copy_head(f, head) ? VERDICT_BODY : refuse(f, "the head is too long to keep");
+}
+
+static enum fill_verdict judge_get(struct fill *f, const struct fetch_head *head)
+{
+    enum fill_verdict v = judge_status(f, head);
+    bool resumed = f->received > 0;
+    if (v != VERDICT_NONE && f->phase == FILL_ANSWERING)
+        return VERDICT_AGAIN; /* the object was there a moment ago */
+    if (v == VERDICT_NONE)
+        v = resumed ? judge_rest(f, head) : judge_first(f, head);
+    if (v == VERDICT_BODY && f->phase == FILL_STARTING)
+        v = judge_new_body(f, head);
+    return v;
+}
+
+/* The answer to a HEAD that asks whether what is held is right. */
+static enum fill_verdict judge_check(struct fill *f, const struct fetch_head *head)
+{
+    enum fill_verdict v = judge_status(f, head);
+    if (v == VERDICT_NOT_FOUND || v == VERDICT_FAILED)
+        return v;
+    if (head->status != 200)
+        return VERDICT_NO_HEAD;
+    struct digest claimed = claimed_digest(f, head);
+    if (f->purpose == FILL_CONFIRM) {
+        bool other = claimed.algo == f->plan.digest.algo && claimed.algo != DIGEST_NONE &&
+                     !digest_equal(&claimed, &f->plan.digest);
+        return other ? VERDICT_NO_HEAD : VERDICT_UNCHANGED;
+    }
+    if (claimed.algo != DIGEST_NONE && digest_equal(&claimed, &f->held.shown))
+        return VERDICT_UNCHANGED;
+    return VERDICT_NO_HEAD;
+}
+
+/* The answer that a client's own HEAD will get. */
+static enum fill_verdict judge_asked(struct fill *f, const struct fetch_head *head)
+{
+    enum fill_verdict v = judge_status(f, head);
+    if (f->asking && (v == VERDICT_DENIED || head->status == 405))
+        return VERDICT_NO_HEAD; /* some registries refuse HEAD and answer GET */
+    if (v != VERDICT_NONE)
+        return v;
+    if (head->status != 200)
+        return refuse(f, "the upstream did not answer the question");
+    struct digest claimed = claimed_digest(f, head);
+    if (claimed.algo == f->expected.algo && claimed.algo != DIGEST_NONE &&
+        !digest_equal(&claimed, &f->expected))
+        return refuse(f, "the upstream names another digest than was asked for");
+    f->has_total = head->has_length;
+    f->total = head->length;
+    if (f->expected.algo == DIGEST_NONE)
+        f->expected = claimed;
+    return copy_head(f, head) ? VERDICT_ASKED : refuse(f, "the head is too long to keep");
+}
+
+/* --- callbacks of the fetch --- */
+
+static void note_status(struct fill *f, const struct fetch_head *head)
+{
+    int64_t delay = 0;
+    struct slice wish = http_fields_value(&head->fields, HF_RETRY_AFTER);
+    bool wished = wish.p && http_retry_after_parse(wish, clock_wall_ms() / 1000, &delay);
+    pthread_mutex_lock(&f->lock);
+    f->upstream_status = head->status;
+    f->retry_after_s = wished ? delay : 0;
+    pthread_mutex_unlock(&f->lock);
+}
+
+static enum fetch_flow on_head(void *arg, const struct fetch_head *head)
+{
+    struct fill *f = arg;
+    note_status(f, head);
+    bool check = f->asking && (f->purpose == FILL_CONFIRM || f->purpose == FILL_REFRESH);
+    if (check)
+        f->verdict = judge_check(f, head);
+    else if (f->purpose == FILL_ASK)
+        f->verdict = judge_asked(f, head);
+    else
+        f->verdict = judge_get(f, head);
+    if (f->verdict != VERDICT_BODY)
+        return FETCH_ABORT;
+    if (f->phase == FILL_STARTING)
+        fill_publish(f, FILL_ANSWERING);
+    return FETCH_CONTINUE;
+}
+
+static enum fetch_flow on_body(void *arg, const void *bytes, size_t n)
+{
+    struct fill *f = arg;
+    uint64_t fresh = n > f->skip ? n - f->skip : 0;
+    if ((f->has_total && f->received + fresh > f->total) ||
+        (f->plan.max_size && f->received + fresh > f->plan.max_size)) {
+        f->verdict = refuse(f, "the body is longer than it may be");
+        return FETCH_ABORT;
+    }
+    enum err rc = fill_take(f, bytes, n);
+    if (rc == ERR_AGAIN) {
+        f->paused = true;
+        return FETCH_PAUSE;
+    }
+    if (rc != ERR_OK) {
+        f->verdict = refuse(f, "out of memory");
+        return FETCH_ABORT;
+    }
+    return FETCH_CONTINUE;
+}
+
+static void on_done(void *arg, enum err result, const struct errinfo *info)
+{
+    struct fill *f = arg;
+    f->fetch = NULL;
+    f->fetch_over = true;
+    f->fetch_result = result;
+    if (result != ERR_OK && info && f->verdict != VERDICT_FAILED)
+        f->info = *info;
+    fill_run(f);
+}
+
+static const struct fetch_ops fill_fetch_ops = {on_head, on_body, on_done};
+
+static bool is_strong(struct slice etag)
+{
+    return etag.n && etag.p[0] == '"';
+}
+
+void fill_fetch_begin(struct fill *f, enum fetch_method method)
+{
+    struct fetch_request r = {
+        .set = f->route->upstreams,
+        .method = method,
+        .path = f->plan.upstream_path,
+        .scope = f->plan.scope,
+        .accept = f->plan.accept,
+        .offset = f->received,
+        .id = slice_str(f->id),
+    };
+    if (f->received && f->expected.algo == DIGEST_NONE && is_strong(f->head.etag))
+        r.if_range = f->head.etag;
+    if (f->purpose == FILL_REFRESH && f->plan.refresh == REFRESH_CONDITIONAL && !f->received) {
+        r.etag = f->held.etag;
+        r.last_modified = f->held.last_modified;
+    }
+    f->asking = method == FETCH_HEAD;
+    f->fetch_over = false;
+    f->paused = false;
+    f->verdict = VERDICT_NONE;
+    f->skip = 0;
+    f->fetch = fetch_start(f->home->uplink, &r, &fill_fetch_ops, f);
+}

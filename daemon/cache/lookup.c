@@ -1,0 +1,494 @@
+/*
+ * One client's way to a body: look up; when stale, refresh for as long as patience lasts; when
+ * absent, join the fill or start it. While l->state is LOOKUP_WAITING it follows a fill and has a
+ * timer set; whichever comes first decides.
+ */
+#include "base/clock.h"
+#include "base/container.h"
+#include "base/counters.h"
+#include "freshness.h"
+#include "worker.h"
+#include <unistd.h>
+
+static enum lookup_state look(struct lookup *l);
+
+/* --- results --- */
+
+static enum lookup_state give_error(struct lookup *l, enum plan_error error, const char *detail,
+                                    const struct fill_view *view)
+{
+    l->state = LOOKUP_ERROR;
+    l->error = error;
+    l->error_detail = slice_str(detail);
+    l->error_status = (struct cache_status){
+        .fwd = "uri-miss",
+        .fwd_status = view ? view->upstream_status : 0,
+        .collapsed = l->joined,
+    };
+    l->retry_after_s = 0;
+    if (error == PLAN_ERR_UPSTREAM || error == PLAN_ERR_BUSY) {
+        int64_t wish = view ? view->retry_after_s : 0;
+        int64_t down = upstream_set_retry_after(l->route->upstreams);
+        l->retry_after_s = wish > down ? wish : down;
+    }
+    return l->state;
+}
+
+static struct slice shown_etag(struct lookup *l, const struct digest *shown, struct slice etag)
+{
+    if (!l->plan->digest_field.n || shown->algo == DIGEST_NONE)
+        return etag;
+    char text[DIGEST_TEXT_MAX];
+    struct slice d = digest_text(shown, text);
+    return arena_printf(l->arena, "\"%.*s\"", SLICE_ARG(d));
+}
+
+/* What is held becomes the answer. */
+static enum lookup_state give_held(struct lookup *l, const struct cache_status *cs)
+{
+    const struct store_entry *e = &l->held;
+    bool is_inline = l->held_body.is_inline;
+    l->answer = (struct answer){
+        .status = e->status,
+        .content_type = e->content_type,
+        .fields = e->fields,
+        .etag = shown_etag(l, &e->shown, e->etag),
+        .last_modified = e->last_modified,
+        .shown = e->shown,
+        .has_size = true,
+        .size = e->size,
+        .seekable = true,
+        .age_s = e->validated_ms < l->now_ms ? (l->now_ms - e->validated_ms) / 1000 : 0,
+        .status_field = *cs,
+        .body = is_inline ? BODY_MEMORY : BODY_FILE,
+    };
+    store_touch(l->worker->reader, &e->content, l->now_ms);
+    l->state = LOOKUP_ANSWER;
+    return l->state;
+}
+
+static enum lookup_state give_stale(struct lookup *l, bool failure, int upstream_status)
+{
+    int64_t ttl_ms;
+    freshness_of(&l->held, l->route, l->now_ms, &ttl_ms);
+    struct cache_status cs = {
+        .hit = true,
+        .has_ttl = true,
+        .ttl = ttl_seconds(ttl_ms),
+        .fwd = failure ? "stale" : NULL,
+        .fwd_status = upstream_status,
+    };
+    follower_leave(&l->follower);
+    counter_inc(COUNTER_STALE_HITS);
+    give_held(l, &cs);
+    l->answer.stale_because_of_failure = failure;
+    return l->state;
+}
+
+static enum lookup_state give_revalidated(struct lookup *l, const struct fill_view *view)
+{
+    struct cache_status cs = {
+        .fwd = "stale", .fwd_status = view->upstream_status, .collapsed = l->joined};
+    follower_leave(&l->follower);
+    counter_inc(COUNTER_HITS);
+    l->held.validated_ms = l->now_ms = clock_wall_ms();
+    return give_held(l, &cs);
+}
+
+/* The body is that of the fill. */
+static enum lookup_state give_fill(struct lookup *l, const struct fill_view *view)
+{
+    const struct fill *f = l->follower->fill;
+    const struct fill_head *h = &f->head;
+    bool verified = view->phase == FILL_VERIFIED;
+    struct digest shown = h->shown;
+    if (verified && shown.algo == DIGEST_NONE && f->purpose != FILL_ASK)
+        shown = f->head_shown;
+    const char *fwd = l->has_held ? "stale" : "uri-miss";
+    bool relay = l->plan->kind == PLAN_RELAYED;
+    uint64_t end = view->file_end > view->window_end ? view->file_end : view->window_end;
+    bool complete = verified && f->purpose != FILL_ASK;
+    l->answer = (struct answer){
+        .status = 200,
+        .content_type = h->content_type,
+        .fields = h->fields,
+        .etag = shown_etag(l, &shown, h->etag),
+        .last_modified = h->last_modified,
+        .shown = shown,
+        .has_size = h->has_size || complete,
+        .size = complete ? end : h->size,
+        .seekable = h->storing && (h->has_size || complete),
+        .status_field = {.fwd = relay ? "bypass" : fwd,
+                         .fwd_status = view->upstream_status,
+                         .stored = h->storing,
+                         .collapsed = l->joined},
+        .body = f->purpose == FILL_ASK ? BODY_NONE : BODY_FILL,
+    };
+    l->state = LOOKUP_ANSWER;
+    return l->state;
+}
+
+/* --- waiting for a fill --- */
+
+static void stop_timer(struct lookup *l)
+{
+    if (l->timer_set)
+        timer_clear(&l->timer);
+    l->timer_set = false;
+}
+
+static enum lookup_state look_again(struct lookup *l)
+{
+    follower_leave(&l->follower);
+    if (l->rounds++ >= 3)
+        return give_error(l, PLAN_ERR_BUSY, "the object keeps changing", NULL);
+    return look(l);
+}
+
+/* The type that the fill brings is none that this client takes: ask for the alternate. */
+static enum lookup_state turn(struct lookup *l)
+{
+    struct plan *p = l->plan;
+    p->variant = p->alternate_variant;
+    p->accept = p->alternate_accept;
+    p->accepts_any = true;
+    return look_again(l);
+}
+
+static enum lookup_state failed(struct lookup *l, const struct fill_view *view)
+{
+    if (l->has_held && l->held_usable)
+        return give_stale(l, true, view->upstream_status);
+    return give_error(l, PLAN_ERR_UPSTREAM, "the upstream cannot be reached or fails", view);
+}
+
+/*
+ * Is the head enough? Not for HEAD of something to be stored (a GET by digest will follow and must
+ * find it), and not while a usable copy is held: a refresh that breaks off must not break a client.
+ */
+static bool needs_whole(const struct lookup *l)
+{
+    return (l->head_only && l->follower->fill->head.storing) || (l->has_held && l->held_usable);
+}
+
+static enum lookup_state check_fill(struct lookup *l)
+{
+    struct fill_view v;
+    follower_look(l->follower, &v);
+    switch (v.phase) {
+    case FILL_STARTING:
+        return LOOKUP_WAITING;
+    case FILL_ANSWERING:
+        if (!plan_accepts(l->plan, l->follower->fill->head.content_type))
+            return turn(l);
+        return needs_whole(l) ? LOOKUP_WAITING : give_fill(l, &v);
+    case FILL_VERIFIED:
+        if (!plan_accepts(l->plan, l->follower->fill->head.content_type))
+            return turn(l);
+        return give_fill(l, &v);
+    case FILL_UNCHANGED:
+        return l->has_held ? give_revalidated(l, &v) : look_again(l);
+    case FILL_NOT_FOUND:
+        return give_error(l, PLAN_ERR_NOT_FOUND, "", &v);
+    case FILL_DENIED:
+        return give_error(l, PLAN_ERR_DENIED, "", &v);
+    case FILL_FAILED:
+        break;
+    }
+    return failed(l, &v);
+}
+
+static void on_fill_change(void *arg)
+{
+    struct lookup *l = arg;
+    if (l->state == LOOKUP_ANSWER) {
+        l->on_body(l);
+        return;
+    }
+    if (l->state != LOOKUP_WAITING || check_fill(l) == LOOKUP_WAITING)
+        return;
+    stop_timer(l);
+    l->on_ready(l);
+}
+
+/* Patience with a refresh, or with an upstream that does not answer, is over. */
+static void on_patience_over(struct timer *t)
+{
+    struct lookup *l = container_of(t, struct lookup, timer);
+    l->timer_set = false;
+    struct fill_view v = {.phase = FILL_STARTING};
+    if (l->follower)
+        follower_look(l->follower, &v);
+    if (l->has_held && l->held_usable)
+        give_stale(l, true, v.upstream_status);
+    else
+        give_error(l, PLAN_ERR_UPSTREAM, "the upstream does not answer in time", &v);
+    l->on_ready(l);
+}
+
+static void set_patience(struct lookup *l, int64_t ms)
+{
+    if (l->timer_set)
+        return; /* one bound for the whole wait, however often the fill is changed */
+    timer_init(&l->timer, l->worker->reactor, on_patience_over);
+    timer_set(&l->timer, ms);
+    l->timer_set = true;
+}
+
+static enum lookup_state follow(struct lookup *l, struct fill *f)
+{
+    l->follower = follower_new(f, l->worker->reactor, on_fill_change, l);
+    return l->follower ? LOOKUP_WAITING : give_error(l, PLAN_ERR_BUSY, "out of memory", NULL);
+}
+
+/* --- starting a fill --- */
+
+static struct fill *make_fill(struct lookup *l, enum fill_purpose purpose)
+{
+    struct fill_spec spec = {
+        .key = &l->key, .route = l->route, .plan = l->plan, .purpose = purpose};
+    if (purpose == FILL_REFRESH)
+        spec.held = &l->held;
+    if (purpose == FILL_CONFIRM) {
+        spec.content = &l->plan->digest;
+        spec.content_size = l->confirm_size;
+    }
+    return fill_new(l->worker, &spec);
+}
+
+/* One that nobody shares: relays and HEAD questions. */
+static enum lookup_state start_private(struct lookup *l, enum fill_purpose purpose)
+{
+    struct fill *f = make_fill(l, purpose);
+    if (!f)
+        return give_error(l, PLAN_ERR_BUSY, "too many fills are running", NULL);
+    counter_inc(purpose == FILL_RELAY ? COUNTER_RELAYED : COUNTER_MISSES);
+    set_patience(l, l->worker->engine->wait_timeout_ms);
+    enum lookup_state state = follow(l, f);
+    fill_start(f);
+    return state;
+}
+
+/*
+ * The fill under this key: the one that runs, or a new one. Sets *started. A fill leaves the table
+ * only after the index has its object, so a new one looks once more before it asks the upstream.
+ */
+static struct fill *join_or_make(struct lookup *l, enum fill_purpose purpose, bool *started)
+{
+    struct engine *e = l->worker->engine;
+    *started = false;
+    struct fill *running = fill_table_get(e->table, &l->key);
+    if (running)
+        return running;
+    struct fill *f = make_fill(l, purpose);
+    if (!f)
+        return NULL;
+    running = fill_table_add(e->table, &f->node);
+    if (running) {
+        fill_unref(&f);
+        return running;
+    }
+    *started = true;
+    return f;
+}
+
+static bool index_has_it_now(struct lookup *l)
+{
+    struct store_entry entry;
+    return store_lookup(l->worker->reader, &l->key, l->arena, &entry, NULL) == ERR_OK;
+}
+
+static enum lookup_state miss(struct lookup *l)
+{
+    struct engine *e = l->worker->engine;
+    int64_t negative_ms = negatives_left(e->negatives, &l->key, clock_mono_ms());
+    if (negative_ms > 0) {
+        counter_inc(COUNTER_NEGATIVE_HITS);
+        give_error(l, PLAN_ERR_NOT_FOUND, "", NULL);
+        l->error_status =
+            (struct cache_status){.hit = true, .has_ttl = true, .ttl = negative_ms / 1000};
+        return l->state;
+    }
+    if (l->head_only && l->plan->head == HEAD_ASKS)
+        return start_private(l, FILL_ASK);
+    enum fill_purpose purpose = FILL_FETCH;
+    if (l->plan->digest.algo == DIGEST_SHA256 && l->plan->content_type.n &&
+        store_has_blob(l->worker->reader, &l->plan->digest, &l->confirm_size))
+        purpose = FILL_CONFIRM;
+    bool started;
+    struct fill *f = join_or_make(l, purpose, &started);
+    if (!f)
+        return give_error(l, PLAN_ERR_BUSY, "too many fills are running", NULL);
+    if (started && index_has_it_now(l)) {
+        fill_withdraw(f);
+        return look_again(l);
+    }
+    counter_inc(started ? COUNTER_MISSES : COUNTER_COLLAPSED);
+    l->joined = !started;
+    set_patience(l, e->wait_timeout_ms);
+    enum lookup_state state = follow(l, f);
+    if (started) {
+        fill_start(f);
+        return state;
+    }
+    fill_unref(&f);
+    return state == LOOKUP_WAITING ? check_fill(l) : state;
+}
+
+/* --- stale --- */
+
+static enum lookup_state stale(struct lookup *l, enum freshness how)
+{
+    l->held_usable = how != STALE_TOO_OLD;
+    if (l->held_usable && upstream_set_is_down(l->route->upstreams))
+        return give_stale(l, true, 0);
+    bool started;
+    struct fill *f = join_or_make(l, FILL_REFRESH, &started);
+    if (!f)
+        return l->held_usable ? give_stale(l, true, 0)
+                              : give_error(l, PLAN_ERR_BUSY, "too many fills are running", NULL);
+    int64_t running_ms = clock_mono_ms() - f->started_ms;
+    int64_t left_ms =
+        l->held_usable ? l->route->patience_ms - running_ms : l->worker->engine->wait_timeout_ms;
+    enum lookup_state state = LOOKUP_WAITING;
+    if (how == STALE_SERVABLE)
+        state = give_stale(l, false, 0);
+    else if (left_ms <= 0)
+        state = give_stale(l, true, 0); /* others have been waiting for it for long enough */
+    else
+        state = follow(l, f);
+    l->joined = !started;
+    if (started)
+        fill_start(f);
+    else
+        fill_unref(&f);
+    if (state != LOOKUP_WAITING)
+        return state;
+    set_patience(l, left_ms);
+    return started ? state : check_fill(l);
+}
+
+/* --- looking up --- */
+
+static void drop_held(struct lookup *l)
+{
+    if (l->has_held && !l->held_body.is_inline && l->held_body.fd >= 0)
+        close(l->held_body.fd);
+    l->held_body.fd = -1;
+    l->has_held = false;
+}
+
+static enum lookup_state look_once(struct lookup *l)
+{
+    l->now_ms = clock_wall_ms();
+    l->joined = false;
+    cache_key(l->route->name, l->plan->resource, l->plan->variant, &l->key);
+    enum err rc = store_lookup(l->worker->reader, &l->key, l->arena, &l->held, &l->held_body);
+    if (rc == ERR_NOTFOUND)
+        return miss(l);
+    if (rc == ERR_NOMEM)
+        return give_error(l, PLAN_ERR_BUSY, "the request is too large", NULL);
+    if (rc != ERR_OK) {
+        counter_inc(COUNTER_STORE_ERRORS);
+        return miss(l); /* a broken index is no reason to fail a pull */
+    }
+    l->has_held = true;
+    if (!plan_accepts(l->plan, l->held.content_type))
+        return turn(l);
+    int64_t ttl_ms;
+    enum freshness how = freshness_of(&l->held, l->route, l->now_ms, &ttl_ms);
+    if (how != FRESH)
+        return stale(l, how);
+    counter_inc(COUNTER_HITS);
+    struct cache_status cs = {
+        .hit = true, .has_ttl = !l->held.immutable, .ttl = ttl_seconds(ttl_ms)};
+    return give_held(l, &cs);
+}
+
+static enum lookup_state look(struct lookup *l)
+{
+    drop_held(l);
+    return look_once(l);
+}
+
+enum lookup_state lookup_start(struct lookup *l)
+{
+    l->state = LOOKUP_WAITING;
+    l->has_held = l->held_usable = l->joined = l->timer_set = false;
+    l->rounds = 0;
+    l->follower = NULL;
+    l->held_body.fd = -1;
+    if (l->plan->kind != PLAN_RELAYED)
+        return look(l);
+    l->now_ms = clock_wall_ms();
+    cache_key(l->route->name, l->plan->resource, l->plan->variant, &l->key);
+    return start_private(l, l->head_only ? FILL_ASK : FILL_RELAY);
+}
+
+void lookup_end(struct lookup *l)
+{
+    stop_timer(l);
+    follower_leave(&l->follower);
+    drop_held(l);
+}
+
+/* --- the body --- */
+
+static void fill_piece(struct lookup *l, uint64_t pos, uint64_t end, bool last, char *scratch,
+                       size_t scratch_size, struct piece *piece)
+{
+    struct fill_view v;
+    follower_look(l->follower, &v);
+    bool verified = v.phase == FILL_VERIFIED;
+    if (!verified && v.phase != FILL_ANSWERING) {
+        piece->kind = PIECE_FAILED;
+        return;
+    }
+    uint64_t have = v.file_end > v.window_end ? v.file_end : v.window_end;
+    uint64_t stop = have < end ? have : end;
+    /* Law 1: nobody gets the last byte of an answer before the body is known to be right. */
+    if (!verified && stop && ((last && stop == end) || (end == UINT64_MAX && stop == have)))
+        stop--;
+    if (pos >= stop) {
+        piece->kind = verified ? (pos >= have ? PIECE_END : PIECE_FAILED) : PIECE_WAIT;
+        return;
+    }
+    if (pos < v.file_end && v.fd >= 0) {
+        uint64_t file_stop = v.file_end < stop ? v.file_end : stop;
+        *piece =
+            (struct piece){.kind = PIECE_FILE, .fd = v.fd, .offset = pos, .n = file_stop - pos};
+        return;
+    }
+    size_t want = stop - pos < scratch_size ? (size_t)(stop - pos) : scratch_size;
+    size_t got = follower_copy(l->follower, pos, scratch, want);
+    piece->kind = got ? PIECE_MEMORY : PIECE_FAILED;
+    piece->bytes = scratch;
+    piece->n = got;
+}
+
+void lookup_body(struct lookup *l, uint64_t pos, uint64_t end, bool last, char *scratch,
+                 size_t scratch_size, struct piece *piece)
+{
+    *piece = (struct piece){.kind = PIECE_END, .fd = -1};
+    switch (l->answer.body) {
+    case BODY_NONE:
+        return;
+    case BODY_MEMORY:
+        *piece = (struct piece){
+            .kind = PIECE_MEMORY, .bytes = l->held_body.bytes.p + pos, .n = end - pos};
+        return;
+    case BODY_FILE:
+        *piece = (struct piece){
+            .kind = PIECE_FILE, .fd = l->held_body.fd, .offset = pos, .n = end - pos};
+        return;
+    case BODY_FILL:
+        fill_piece(l, pos, end, last, scratch, scratch_size, piece);
+        return;
+    }
+}
+
+void lookup_body_taken(struct lookup *l, uint64_t pos)
+{
+    if (l->answer.body == BODY_FILL)
+        follower_taken(l->follower, pos);
+}

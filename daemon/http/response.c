@@ -1,0 +1,186 @@
+#include "http/response.h"
+
+#include "chars.h"
+
+const char *http_reason(int status)
+{
+    static const struct {
+        int status;
+        const char *phrase;
+    } rows[] = {
+        {100, "Continue"},
+        {101, "Switching Protocols"},
+        {200, "OK"},
+        {201, "Created"},
+        {202, "Accepted"},
+        {203, "Non-Authoritative Information"},
+        {204, "No Content"},
+        {205, "Reset Content"},
+        {206, "Partial Content"},
+        {300, "Multiple Choices"},
+        {301, "Moved Permanently"},
+        {302, "Found"},
+        {303, "See Other"},
+        {304, "Not Modified"},
+        {307, "Temporary Redirect"},
+        {308, "Permanent Redirect"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {402, "Payment Required"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {406, "Not Acceptable"},
+        {407, "Proxy Authentication Required"},
+        {408, "Request Timeout"},
+        {409, "Conflict"},
+        {410, "Gone"},
+        {411, "Length Required"},
+        {412, "Precondition Failed"},
+        {413, "Content Too Large"},
+        {414, "URI Too Long"},
+        {415, "Unsupported Media Type"},
+        {416, "Range Not Satisfiable"},
+        {417, "Expectation Failed"},
+        {421, "Misdirected Request"},
+        {422, "Unprocessable Content"},
+        {425, "Too Early"},
+        {426, "Upgrade Required"},
+        {428, "Precondition Required"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {451, "Unavailable For Legal Reasons"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {502, "Bad Gateway"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
+        {505, "HTTP Version Not Supported"},
+        {507, "Insufficient Storage"},
+        {508, "Loop Detected"},
+        {511, "Network Authentication Required"},
+    };
+    size_t low = 0, high = sizeof rows / sizeof rows[0];
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (rows[middle].status == status)
+            return rows[middle].phrase;
+        if (rows[middle].status < status)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return "Unknown";
+}
+
+static void put(struct head_writer *w, struct slice s)
+{
+    if (w->failed || s.n > w->cap - w->n) {
+        w->failed = true;
+        return;
+    }
+    if (s.n > 0)
+        memcpy(w->p + w->n, s.p, s.n);
+    w->n += s.n;
+}
+
+static void put_u64(struct head_writer *w, uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    put(w, slice_of(digits + at, sizeof digits - at));
+}
+
+static void put_i64(struct head_writer *w, int64_t value)
+{
+    if (value < 0)
+        put(w, SLICE("-"));
+    put_u64(w, value < 0 ? -(uint64_t)value : (uint64_t)value);
+}
+
+/* Would the bytes end the line, or hide its end from somebody? */
+static bool splits_line(struct slice value)
+{
+    bool found = false;
+    for (size_t i = 0; i < value.n; i++)
+        found |= value.p[i] == '\r' || value.p[i] == '\n' || value.p[i] == '\0';
+    return found;
+}
+
+static void put_name(struct head_writer *w, struct slice name)
+{
+    if (name.n == 0 || !http_chars_all(name, HTTP_CHAR_TOKEN))
+        w->failed = true;
+    put(w, name);
+    put(w, SLICE(": "));
+}
+
+void head_begin(struct head_writer *w, char *memory, size_t cap, int status)
+{
+    *w = (struct head_writer){.p = memory, .cap = cap, .failed = status < 100 || status > 999};
+    put(w, SLICE("HTTP/1.1 "));
+    put_i64(w, status);
+    put(w, SLICE(" "));
+    put(w, slice_str(http_reason(status)));
+    put(w, SLICE("\r\n"));
+}
+
+void head_add(struct head_writer *w, struct slice name, struct slice value)
+{
+    put_name(w, name);
+    if (splits_line(value))
+        w->failed = true;
+    put(w, value);
+    put(w, SLICE("\r\n"));
+}
+
+void head_add_u64(struct head_writer *w, struct slice name, uint64_t value)
+{
+    put_name(w, name);
+    put_u64(w, value);
+    put(w, SLICE("\r\n"));
+}
+
+void head_add_raw(struct head_writer *w, struct slice lines)
+{
+    put(w, lines);
+}
+
+bool head_done(struct head_writer *w)
+{
+    put(w, SLICE("\r\n"));
+    return !w->failed;
+}
+
+static void put_if(struct head_writer *w, bool wanted, struct slice text)
+{
+    if (wanted)
+        put(w, text);
+}
+
+struct slice cache_status_format(const struct cache_status *cs, char out[CACHE_STATUS_MAX])
+{
+    struct head_writer w = {.p = out, .cap = CACHE_STATUS_MAX - 1};
+    put(&w, SLICE("yantian"));
+    put_if(&w, cs->hit, SLICE("; hit"));
+    if (cs->has_ttl) {
+        put(&w, SLICE("; ttl="));
+        put_i64(&w, cs->ttl);
+    }
+    if (cs->fwd) {
+        put(&w, SLICE("; fwd="));
+        put(&w, slice_str(cs->fwd));
+    }
+    if (cs->fwd_status > 0) {
+        put(&w, SLICE("; fwd-status="));
+        put_i64(&w, cs->fwd_status);
+    }
+    put_if(&w, cs->stored, SLICE("; stored"));
+    put_if(&w, cs->collapsed, SLICE("; collapsed"));
+    out[w.n] = 0;
+    return slice_of(out, w.n);
+}

@@ -1,0 +1,259 @@
+#include "io/reactor.h"
+#include "base/clock.h"
+#include "base/container.h"
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+_Static_assert(sizeof(struct event) <= sizeof(struct io_event), "struct event does not fit");
+_Static_assert(alignof(struct event) <= alignof(struct io_event), "struct event is not aligned");
+
+enum { DEADLINE_GRAIN_MS = 250 };
+
+struct reactor {
+    struct event_base *base;
+    struct event wake;
+    int wake_fd;
+    pthread_mutex_t lock; /* of the two below; never held across a callback */
+    struct mail *first;
+    struct mail **last;
+    bool stopping;
+};
+
+static struct event *event_in(struct io_event *space)
+{
+    return (struct event *)(void *)space->space;
+}
+
+static void must(bool ok)
+{
+    if (!ok)
+        abort();
+}
+
+/* Takes the whole mailbox at once: mail posted while it runs waits for the next turn. */
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+    struct reactor *r = arg;
+    (void)what;
+    uint64_t count;
+    ssize_t got = read(fd, &count, sizeof count);
+    (void)got; /* EAGAIN: an earlier turn took the mail */
+
+    pthread_mutex_lock(&r->lock);
+    struct mail *m = r->first;
+    r->first = NULL;
+    r->last = &r->first;
+    bool stop = r->stopping;
+    pthread_mutex_unlock(&r->lock);
+
+    while (m) {
+        struct mail *next = m->next;
+        m->next = NULL;
+        m->run(m);
+        m = next;
+    }
+    if (stop)
+        event_base_loopbreak(r->base);
+}
+
+static void reactor_wake(struct reactor *r)
+{
+    uint64_t one = 1;
+    ssize_t put = write(r->wake_fd, &one, sizeof one);
+    (void)put; /* EAGAIN: the counter is full, so the reactor is awake */
+}
+
+enum err reactor_new(struct reactor **out, struct errinfo *info)
+{
+    struct reactor *r = calloc(1, sizeof *r);
+    must(r != NULL);
+    r->last = &r->first;
+    pthread_mutex_init(&r->lock, NULL);
+    r->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (r->wake_fd < 0) {
+        free(r);
+        return err_sys(info, "eventfd");
+    }
+    struct event_config *config = event_config_new();
+    must(config != NULL);
+    /* One thread only touches the base; EV_CLOSED needs a backend that can see it. */
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_PRECISE_TIMER);
+    event_config_require_features(config, EV_FEATURE_EARLY_CLOSE);
+    r->base = event_base_new_with_config(config);
+    event_config_free(config);
+    if (!r->base) {
+        close(r->wake_fd);
+        free(r);
+        return err_set(info, ERR_IO, "no event backend that sees closed peers");
+    }
+    must(event_assign(&r->wake, r->base, r->wake_fd, EV_READ | EV_PERSIST, on_wake, r) == 0);
+    must(event_add(&r->wake, NULL) == 0);
+    *out = r;
+    return ERR_OK;
+}
+
+void reactor_free(struct reactor **rp)
+{
+    struct reactor *r = *rp;
+    if (!r)
+        return;
+    event_del(&r->wake);
+    event_base_free(r->base);
+    close(r->wake_fd);
+    pthread_mutex_destroy(&r->lock);
+    free(r);
+    *rp = NULL;
+}
+
+void reactor_run(struct reactor *r)
+{
+    event_base_dispatch(r->base);
+}
+
+void reactor_stop(struct reactor *r)
+{
+    pthread_mutex_lock(&r->lock);
+    r->stopping = true;
+    pthread_mutex_unlock(&r->lock);
+    reactor_wake(r);
+}
+
+void reactor_post(struct reactor *r, struct mail *m)
+{
+    m->next = NULL;
+    pthread_mutex_lock(&r->lock);
+    bool was_empty = r->first == NULL;
+    *r->last = m;
+    r->last = &m->next;
+    pthread_mutex_unlock(&r->lock);
+    if (was_empty)
+        reactor_wake(r);
+}
+
+static void on_watch(evutil_socket_t fd, short what, void *arg)
+{
+    struct watch *w = arg;
+    (void)fd;
+    unsigned got = 0;
+    if (what & EV_READ)
+        got |= WATCH_READ;
+    if (what & EV_WRITE)
+        got |= WATCH_WRITE;
+    if (what & EV_CLOSED)
+        got |= WATCH_CLOSED;
+    got &= w->interest;
+    if (got)
+        w->on_ready(w, got);
+}
+
+void watch_init(struct watch *w, struct reactor *r, int fd,
+                void (*on_ready)(struct watch *w, unsigned what))
+{
+    w->reactor = r;
+    w->fd = fd;
+    w->on_ready = on_ready;
+    w->interest = 0;
+}
+
+void watch_set(struct watch *w, unsigned interest)
+{
+    if (interest == w->interest)
+        return;
+    struct event *e = event_in(&w->event);
+    if (w->interest)
+        event_del(e);
+    w->interest = interest;
+    if (!interest)
+        return;
+    short what = EV_PERSIST;
+    if (interest & WATCH_READ)
+        what |= EV_READ;
+    if (interest & WATCH_WRITE)
+        what |= EV_WRITE;
+    if (interest & WATCH_CLOSED)
+        what |= EV_CLOSED;
+    must(event_assign(e, w->reactor->base, w->fd, what, on_watch, w) == 0);
+    must(event_add(e, NULL) == 0);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct timer *t = arg;
+    (void)fd;
+    (void)what;
+    t->on_fire(t);
+}
+
+void timer_init(struct timer *t, struct reactor *r, void (*on_fire)(struct timer *t))
+{
+    t->reactor = r;
+    t->on_fire = on_fire;
+    must(event_assign(event_in(&t->event), r->base, -1, 0, on_timer, t) == 0);
+}
+
+void timer_set(struct timer *t, int64_t ms)
+{
+    assert(ms >= 0);
+    struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
+    must(event_add(event_in(&t->event), &tv) == 0);
+}
+
+void timer_clear(struct timer *t)
+{
+    event_del(event_in(&t->event));
+}
+
+static void on_deadline_tick(struct timer *t)
+{
+    struct deadline_queue *q = container_of(t, struct deadline_queue, timer);
+    int64_t now = clock_mono_ms();
+    while (q->head.next != &q->head && q->head.next->due <= now) {
+        struct deadline *d = q->head.next;
+        deadline_clear(d);
+        q->on_due(d);
+    }
+    if (q->head.next != &q->head)
+        timer_set(t, q->head.next->due - now + DEADLINE_GRAIN_MS);
+}
+
+void deadline_queue_init(struct deadline_queue *q, struct reactor *r, int64_t ms,
+                         void (*on_due)(struct deadline *d))
+{
+    timer_init(&q->timer, r, on_deadline_tick);
+    q->head.next = q->head.prev = &q->head;
+    q->ms = ms;
+    q->on_due = on_due;
+}
+
+void deadline_queue_close(struct deadline_queue *q)
+{
+    timer_clear(&q->timer);
+}
+
+void deadline_set(struct deadline_queue *q, struct deadline *d)
+{
+    bool idle = q->head.next == &q->head;
+    deadline_clear(d);
+    d->due = clock_mono_ms() + q->ms;
+    d->prev = q->head.prev;
+    d->next = &q->head;
+    q->head.prev->next = d;
+    q->head.prev = d;
+    if (idle)
+        timer_set(&q->timer, q->ms);
+}
+
+void deadline_clear(struct deadline *d)
+{
+    if (!d->next)
+        return;
+    d->prev->next = d->next;
+    d->next->prev = d->prev;
+    d->next = d->prev = NULL;
+}

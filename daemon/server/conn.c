@@ -1,0 +1,408 @@
+/*
+ * A client connection. The reading half (c->in) and the answering half (c->out) are separate; while
+ * an answer is in the making nothing is read, but a client that leaves is noticed.
+ */
+#include "conn.h"
+#include "base/container.h"
+#include "base/counters.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void take_input(struct conn *c, struct slice data);
+
+/* --- life --- */
+
+static void set_deadline(struct conn *c, struct deadline_queue *q)
+{
+    deadline_set(q, &c->deadline);
+    c->deadline_queue = q;
+}
+
+static void conn_free(struct conn *c)
+{
+    struct server_worker *w = c->worker;
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        w->conns = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+    free(c->pending);
+    free(c);
+    atomic_fetch_sub(&w->service->connections, 1);
+    counter_dec(COUNTER_CONNECTIONS_OPEN);
+    worker_conn_gone(w);
+}
+
+void conn_close(struct conn *c)
+{
+    if (c->dying)
+        return;
+    c->dying = true;
+    deadline_clear(&c->deadline);
+    if (c->exchange)
+        exchange_free(c->exchange);
+    c->exchange = NULL;
+    stream_close(&c->stream);
+}
+
+void conn_enter(struct conn *c)
+{
+    c->depth++;
+}
+
+void conn_leave(struct conn *c)
+{
+    if (--c->depth == 0 && c->dying)
+        conn_free(c);
+}
+
+/* --- what is watched in each state --- */
+
+void conn_set_out(struct conn *c, enum conn_out out)
+{
+    c->out = out;
+    switch (out) {
+    case OUT_IDLE:
+    case OUT_LINGER:
+        watch_set(&c->stream.watch, WATCH_READ);
+        break;
+    case OUT_WAIT:
+        watch_set(&c->stream.watch, WATCH_CLOSED);
+        deadline_clear(&c->deadline);
+        break;
+    case OUT_SEND:
+        watch_set(&c->stream.watch, WATCH_WRITE);
+        if (!c->deadline.next || c->deadline_queue != &c->worker->send) {
+            c->sent_mark = c->exchange->sent;
+            set_deadline(c, &c->worker->send);
+        }
+        break;
+    }
+}
+
+/* --- reading --- */
+
+/* Keeps what was not used; frees the buffer when nothing is left, so that idle costs nothing. */
+static bool keep(struct conn *c, struct slice rest)
+{
+    if (rest.n == 0) {
+        free(c->pending);
+        c->pending = NULL;
+        c->pending_n = c->pending_cap = 0;
+        return true;
+    }
+    if (c->pending && rest.p >= c->pending && rest.p <= c->pending + c->pending_n) {
+        memmove(c->pending, rest.p, rest.n);
+    } else {
+        char *p = malloc(rest.n);
+        if (!p)
+            return false;
+        memcpy(p, rest.p, rest.n);
+        free(c->pending);
+        c->pending = p;
+        c->pending_cap = rest.n;
+    }
+    c->pending_n = rest.n;
+    return true;
+}
+
+/* Room behind the pending bytes, up to one head and a little. */
+static bool grow_pending(struct conn *c)
+{
+    if (c->pending_cap - c->pending_n >= 1024)
+        return true;
+    size_t cap = c->pending_cap * 2 < 4096 ? 4096 : c->pending_cap * 2;
+    if (cap > HTTP_HEAD_MAX + 4096)
+        cap = HTTP_HEAD_MAX + 4096;
+    if (cap <= c->pending_n)
+        return false;
+    char *p = realloc(c->pending, cap);
+    if (!p)
+        return false;
+    c->pending = p;
+    c->pending_cap = cap;
+    return true;
+}
+
+static void reject(struct conn *c, int status, const char *why)
+{
+    counter_inc(COUNTER_REQUESTS_REJECTED);
+    c->close_after = true;
+    if (!c->exchange)
+        c->exchange = exchange_new(c);
+    if (!c->exchange) {
+        conn_close(c);
+        return;
+    }
+    exchange_reject(c->exchange, status, why);
+}
+
+/* How much of a body will be read, and whether it is worth reading to keep the connection. */
+static void begin_body(struct conn *c, const struct http_request *r)
+{
+    bool skip = r->framing != HTTP_NO_BODY && !r->expect_continue &&
+                (r->framing == HTTP_CHUNKED || r->content_length <= DISCARD_MAX);
+    c->close_after = !r->keep_alive || c->worker->stopping || (r->framing != HTTP_NO_BODY && !skip);
+    c->skipped = 0;
+    c->body_left = r->content_length;
+    memset(&c->chunked, 0, sizeof c->chunked);
+    if (skip && !(r->framing == HTTP_LENGTH && r->content_length == 0))
+        c->in = IN_BODY;
+    else
+        exchange_run(c->exchange);
+}
+
+/* Returns the bytes used; 0: the head is not complete, or refused. */
+static size_t take_head(struct conn *c, struct slice data)
+{
+    size_t n = http_head_length(data, &c->scanned);
+    if (n > HTTP_HEAD_MAX || (n == 0 && data.n >= HTTP_HEAD_MAX)) {
+        reject(c, 431, "the request head is too large");
+        return data.n;
+    }
+    if (n == 0) {
+        if (c->deadline_queue != &c->worker->request || !c->deadline.next)
+            set_deadline(c, &c->worker->request);
+        return 0;
+    }
+    c->scanned = 0;
+    struct exchange *x = c->exchange = exchange_new(c);
+    if (!x) {
+        conn_close(c);
+        return data.n;
+    }
+    const char *why = "";
+    struct slice head = arena_copy(&x->arena, slice_to(data, n));
+    int status = head.p ? http_request_parse(head, &x->arena, &x->request, &why) : 503;
+    if (status)
+        reject(c, status, why);
+    else
+        begin_body(c, &x->request);
+    return n;
+}
+
+static void body_complete(struct conn *c)
+{
+    c->in = IN_HEAD;
+    exchange_run(c->exchange);
+}
+
+static size_t take_sized_body(struct conn *c, struct slice data)
+{
+    size_t n = data.n < c->body_left ? data.n : (size_t)c->body_left;
+    c->body_left -= n;
+    if (c->body_left == 0)
+        body_complete(c);
+    return n;
+}
+
+static size_t take_chunked_body(struct conn *c, struct slice data)
+{
+    struct slice in = data, bytes;
+    enum chunked_status status;
+    while ((status = chunked_read(&c->chunked, &in, &bytes)) == CHUNKED_DATA)
+        c->skipped += bytes.n;
+    if (status == CHUNKED_ERROR) {
+        c->in = IN_HEAD;
+        reject(c, 400, "the chunked body is malformed");
+        return data.n;
+    }
+    if (status == CHUNKED_DONE) {
+        body_complete(c);
+    } else if (c->skipped > DISCARD_MAX) {
+        c->close_after = true;
+        body_complete(c);
+        return data.n;
+    }
+    return data.n - in.n;
+}
+
+static size_t take_body(struct conn *c, struct slice data)
+{
+    if (c->exchange->request.framing == HTTP_CHUNKED)
+        return take_chunked_body(c, data);
+    return take_sized_body(c, data);
+}
+
+/* Uses as many bytes as the state allows: several pipelined requests if they are answered at once.
+ */
+static void take_input(struct conn *c, struct slice data)
+{
+    c->taking = true;
+    while (data.n && c->out == OUT_IDLE && !c->dying) {
+        size_t used = c->in == IN_HEAD ? take_head(c, data) : take_body(c, data);
+        if (used == 0)
+            break;
+        data = slice_from(data, used);
+    }
+    c->taking = false;
+    if (c->dying)
+        return;
+    if (!keep(c, c->out == OUT_LINGER ? slice_of(NULL, 0) : data))
+        conn_close(c);
+}
+
+static void on_input(struct conn *c)
+{
+    char *into = c->worker->read_buffer;
+    size_t room = READ_SIZE, got;
+    if (c->pending) {
+        if (!grow_pending(c)) {
+            conn_close(c);
+            return;
+        }
+        into = c->pending + c->pending_n;
+        room = c->pending_cap - c->pending_n;
+    }
+    switch (stream_read(&c->stream, into, room, &got)) {
+    case IO_DONE:
+        break;
+    case IO_AGAIN:
+        return;
+    case IO_EOF:
+    case IO_ERROR:
+        conn_close(c);
+        return;
+    }
+    if (c->out == OUT_LINGER) {
+        c->skipped += got;
+        if (c->skipped > LINGER_MAX)
+            conn_close(c);
+        return;
+    }
+    if (c->pending)
+        c->pending_n += got;
+    take_input(c, c->pending ? slice_of(c->pending, c->pending_n) : slice_of(into, got));
+}
+
+/* --- answering --- */
+
+/* No more requests: let the client read the answer before the connection goes. */
+static void linger(struct conn *c)
+{
+    if (shutdown(c->stream.watch.fd, SHUT_WR) != 0) {
+        conn_close(c);
+        return;
+    }
+    c->skipped = 0;
+    conn_set_out(c, OUT_LINGER);
+    set_deadline(c, &c->worker->linger);
+}
+
+void conn_exchange_over(struct conn *c, bool broken)
+{
+    exchange_free(c->exchange);
+    c->exchange = NULL;
+    if (broken) {
+        conn_close(c);
+        return;
+    }
+    if (c->close_after || c->worker->stopping) {
+        linger(c);
+        return;
+    }
+    conn_set_out(c, OUT_IDLE);
+    set_deadline(c, &c->worker->idle);
+    if (c->pending_n && !c->taking)
+        take_input(c, slice_of(c->pending, c->pending_n));
+}
+
+void conn_send(struct conn *c)
+{
+    switch (deliver(c->exchange)) {
+    case DELIVER_DONE:
+        conn_exchange_over(c, false);
+        break;
+    case DELIVER_BROKEN:
+        conn_exchange_over(c, true);
+        break;
+    case DELIVER_BLOCKED:
+        conn_set_out(c, OUT_SEND);
+        break;
+    case DELIVER_STARVED:
+        conn_set_out(c, OUT_WAIT);
+        break;
+    }
+}
+
+static void client_left(struct conn *c)
+{
+    counter_inc(COUNTER_CLIENT_ABORTS);
+    c->exchange->aborted = true;
+    conn_close(c);
+}
+
+static void on_ready(struct watch *w, unsigned what)
+{
+    struct conn *c = container_of(w, struct conn, stream.watch);
+    conn_enter(c);
+    if (what & WATCH_CLOSED)
+        client_left(c);
+    else if (what & WATCH_WRITE)
+        conn_send(c);
+    else
+        on_input(c);
+    conn_leave(c);
+}
+
+/* --- deadlines --- */
+
+/* The send deadline is a minimum rate: enough was taken, or the client is dropped. */
+static bool took_enough(const struct conn *c)
+{
+    uint64_t least = (uint64_t)(c->worker->send.ms * SEND_RATE_MIN / 1000);
+    return c->exchange->sent - c->sent_mark >= least;
+}
+
+void conn_on_deadline(struct deadline *d)
+{
+    struct conn *c = container_of(d, struct conn, deadline);
+    conn_enter(c);
+    if (c->out == OUT_SEND && took_enough(c)) {
+        c->sent_mark = c->exchange->sent;
+        set_deadline(c, &c->worker->send);
+    } else {
+        bool idle = c->out == OUT_LINGER || (c->out == OUT_IDLE && !c->exchange && !c->pending);
+        if (!idle)
+            counter_inc(COUNTER_CLIENT_TIMEOUTS);
+        if (c->exchange)
+            c->exchange->aborted = true;
+        conn_close(c);
+    }
+    conn_leave(c);
+}
+
+/* --- birth --- */
+
+void conn_accept(void *arg, int fd)
+{
+    const struct listen_point *point = arg;
+    struct server_worker *w = point->worker;
+    struct service *s = w->service;
+    counter_inc(COUNTER_CONNECTIONS_ACCEPTED);
+    if (atomic_fetch_add(&s->connections, 1) >= s->config->max_connections && !point->admin) {
+        atomic_fetch_sub(&s->connections, 1);
+        counter_inc(COUNTER_CONNECTIONS_REFUSED);
+        close(fd);
+        return;
+    }
+    struct conn *c = calloc(1, sizeof *c);
+    if (!c) {
+        atomic_fetch_sub(&s->connections, 1);
+        close(fd);
+        return;
+    }
+    c->worker = w;
+    c->point = point;
+    c->next = w->conns;
+    if (c->next)
+        c->next->prev = c;
+    w->conns = c;
+    counter_inc(COUNTER_CONNECTIONS_OPEN);
+    stream_open(&c->stream, w->reactor, fd, on_ready);
+    conn_set_out(c, OUT_IDLE);
+    set_deadline(c, &w->request);
+}

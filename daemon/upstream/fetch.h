@@ -1,0 +1,182 @@
+/*
+ * The state machine of one fetch: an upstream is picked, authorised, asked; its answer is delivered
+ * or the next one is picked. fetch.c has the dispatcher and the outer steps, fetch_token.c those
+ * that get a token, fetch_request.c the request itself. All on the uplink's reactor.
+ */
+#ifndef YT_UPSTREAM_FETCH_H
+#define YT_UPSTREAM_FETCH_H
+
+#include "base/buf.h"
+#include "bearer.h"
+#include "egress.h"
+#include "set.h"
+#include "tokens.h"
+#include "transfer.h"
+#include "verdict.h"
+
+enum {
+    UPLINK_FETCHES_MAX = 512,
+    REDIRECTS_MAX = 5,
+    DISCARD_MAX = 64 * 1024, /* a longer unwanted body costs the connection */
+};
+
+struct uplink {
+    struct reactor *reactor;
+    struct tokens *tokens;
+    struct transfers *transfers;
+    struct egress egress;
+    int64_t response_timeout_ms;
+    int64_t stall_timeout_ms;
+    struct fetch *fetches; /* all that are not freed */
+    size_t fetch_count;
+};
+
+/* X(id, function) */
+#define FETCH_STEP_ROWS(X)                                                                         \
+    X(PICK, pick)                                                                                  \
+    X(AUTHORIZE, authorize)                                                                        \
+    X(ASK_TOKEN, ask_token)                                                                        \
+    X(TOKEN_IN, token_in)                                                                          \
+    X(TOKEN_SHARED, token_shared)                                                                  \
+    X(REQUEST, request)                                                                            \
+    X(ANSWERED, answered)                                                                          \
+    X(CONCLUDE, conclude)                                                                          \
+    X(FINISH, finish)
+
+enum fetch_step {
+#define X(id, name) FETCH_STEP_##id,
+    FETCH_STEP_ROWS(X)
+#undef X
+};
+
+enum step_result {
+    STEP_NEXT, /* run f->next */
+    STEP_WAIT, /* f->next runs when the transfer, the token or the deadline is in */
+    STEP_DONE, /* the fetch is over */
+};
+
+/* One upstream being asked; cleared for the next one. */
+struct fetch_try {
+    struct upstream *upstream;
+    bool probe;   /* its health is being found out */
+    bool settled; /* its health was told */
+
+    struct slice url; /* what is asked now, NUL-terminated */
+    struct http_url at;
+    unsigned redirects;
+    bool away; /* redirected to another origin: no credentials from there on */
+
+    struct upstream_auth auth;
+    bool challenged;
+    bool basic_sent;
+    struct slice scope;
+    struct token_key key;
+    struct slice token;
+    struct slice old_token; /* still good while it is renewed */
+    bool token_fresh;       /* not from the cache */
+    bool token_shared;      /* another fetch has just asked for it */
+    bool leading;
+    bool token_retried;
+    bool scope_retried;
+    enum realm_trust trust;
+};
+
+/* What the running or last transfer has brought. */
+struct fetch_exchange {
+    struct transfer *transfer; /* NULL: over */
+    bool for_token;
+    struct slice url;
+    int64_t began_ms;
+    bool proxied;
+    const char *blocked; /* why nothing was sent */
+    int status;
+    uint64_t received;
+    uint64_t discarded;
+    enum err result;
+    struct errinfo info;
+    struct answer_head *head; /* set when it is over */
+};
+
+struct fetch {
+    struct uplink *uplink;
+    struct fetch *prev, *next_fetch;
+    struct mail mail;
+    bool mailed;
+    bool started;
+    bool cancelled;
+    bool resumed;
+    bool closed; /* over; freed when no mail is on its way */
+    const struct fetch_ops *ops;
+    void *arg;
+    struct fetch_request ask;
+    struct arena arena;
+
+    enum fetch_step step;
+    enum fetch_step next;
+    struct timer deadline;
+
+    size_t tried; /* upstreams */
+    struct fetch_try try;
+    struct arena try_arena;
+    struct fetch_exchange exchange;
+    struct token_waiter waiter;
+    bool waiting; /* for the waiter's mail */
+    struct buf token_answer;
+
+    enum verdict verdict;
+    bool delivering; /* on_head was called with a body to come */
+    bool held;       /* on_head said pause */
+    bool paused;     /* the transfer is */
+    bool aborted;    /* the consumer wants no more */
+    int64_t last_byte_ms;
+
+    bool failed;                  /* an upstream did */
+    struct answer_head *failure;  /* its answer, 429 or 5xx */
+    int negative_status;          /* the answer to give when none is better; 0: none */
+    struct answer_head *negative; /* its head; NULL: of the token service, not to be shown */
+    enum err result;
+    struct errinfo info;
+};
+
+/* --- fetch.c --- */
+
+/* Runs the steps; the fetch may be freed when it returns. Nothing may be done with it after. */
+void fetch_run(struct fetch *f);
+/* Tells the upstream's health what this attempt has shown, once. */
+void fetch_tell_success(struct fetch *f);
+void fetch_tell_nothing(struct fetch *f);
+/* The attempt has failed with f->exchange's result: health, counter, f->info; then the next one. */
+enum step_result fetch_try_failed(struct fetch *f);
+/* This upstream has the object not, or not for us; `head` may be NULL. Then the next one. */
+enum step_result fetch_try_negative(struct fetch *f, int status, struct answer_head *head);
+/* Ends the fetch with an error of our own. */
+enum step_result fetch_give_up(struct fetch *f, enum err code, const char *why);
+
+/* --- fetch_request.c --- */
+
+/* Begins a transfer; f->next runs when it is over. */
+enum step_result fetch_exchange_begin(struct fetch *f, struct slice url,
+                                      const struct transfer_request *request,
+                                      const struct transfer_ops *ops);
+/* For on_done of every transfer: notes the result and runs the next step. */
+void fetch_exchange_done(void *arg, enum err result, const struct errinfo *info);
+/* Ends a running transfer from outside of its callbacks. */
+void fetch_exchange_end(struct fetch *f, enum err result, const char *why);
+/* The attempt's line in the log. */
+void fetch_exchange_log(struct fetch *f);
+/* Room for an unwanted body of that many bytes more? */
+bool fetch_exchange_discard(struct fetch *f, uint64_t n);
+/* May where the answer comes from be asked, given where the upstream itself is? */
+bool fetch_address_allowed(const struct fetch *f, const char *address);
+
+/* The steps. */
+#define X(id, name) enum step_result fetch_step_##name(struct fetch *f);
+FETCH_STEP_ROWS(X)
+#undef X
+
+/* After a 401 or 403 of the upstream itself: try again with other credentials, or negative. */
+enum step_result fetch_meet_challenge(struct fetch *f);
+/* The value for Authorization, or an empty slice. */
+struct slice fetch_credentials(struct fetch *f);
+
+#endif

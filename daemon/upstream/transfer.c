@@ -1,0 +1,368 @@
+#include "transfer.h"
+#include "base/container.h"
+#include <curl/curl.h>
+#include <stdlib.h>
+
+enum { READ_BUFFER = 256 * 1024, IDLE_CONNECTIONS_MAX = 64 };
+
+/* A descriptor that libcurl wants watched. */
+struct curl_watch {
+    struct watch watch;
+    struct transfers *transfers;
+    struct curl_watch *next_spare;
+};
+
+struct transfers {
+    CURLM *multi;
+    struct reactor *reactor;
+    struct timer timer;
+    struct curl_watch *spares; /* not freed: their own callback may be running */
+    char *ca_file;
+    long connect_timeout_ms;
+};
+
+struct transfer {
+    struct transfers *owner;
+    CURL *easy;
+    struct curl_slist *lines;
+    const struct transfer_ops *ops;
+    void *arg;
+    bool no_body;
+    struct answer_head *head;
+    bool stopped; /* a callback ended it; why stands in `info` */
+    struct errinfo info;
+    char error[CURL_ERROR_SIZE];
+};
+
+enum err uplink_global_init(struct errinfo *info)
+{
+    CURLcode rc = curl_global_init(CURL_GLOBAL_DEFAULT);
+    return rc ? err_set(info, ERR_IO, "libcurl: %s", curl_easy_strerror(rc)) : ERR_OK;
+}
+
+/* --- what libcurl calls while it works --- */
+
+static void stop(struct transfer *t, enum err code, const char *why)
+{
+    t->stopped = true;
+    err_set(&t->info, code, "%s", why);
+}
+
+/* Connected, nothing sent. */
+static int on_prereq(void *arg, char *remote, char *local, int remote_port, int local_port)
+{
+    struct transfer *t = arg;
+    (void)local;
+    (void)remote_port;
+    (void)local_port;
+    if (t->ops->on_connected(t->arg, remote))
+        return CURL_PREREQFUNC_OK;
+    stop(t, ERR_CLOSED, "ended");
+    return CURL_PREREQFUNC_ABORT;
+}
+
+static size_t on_header(char *p, size_t size, size_t n, void *arg)
+{
+    struct transfer *t = arg;
+    (void)size; /* always 1 */
+    if (t->head->complete)
+        return n; /* a trailer */
+    if (answer_head_line(t->head, slice_of(p, n), t->no_body, &t->info) != ERR_OK) {
+        t->stopped = true;
+        return CURL_WRITEFUNC_ERROR;
+    }
+    if (t->head->complete && t->ops->on_head(t->arg, t->head) != FETCH_CONTINUE) {
+        stop(t, ERR_CLOSED, "ended");
+        return CURL_WRITEFUNC_ERROR;
+    }
+    return n;
+}
+
+static size_t on_write(char *p, size_t size, size_t n, void *arg)
+{
+    struct transfer *t = arg;
+    (void)size; /* always 1 */
+    switch (t->ops->on_body(t->arg, p, n)) {
+    case FETCH_CONTINUE:
+        return n;
+    case FETCH_PAUSE:
+        return CURL_WRITEFUNC_PAUSE;
+    case FETCH_ABORT:
+        break;
+    }
+    stop(t, ERR_CLOSED, "ended");
+    return CURL_WRITEFUNC_ERROR;
+}
+
+/* --- the end of a transfer --- */
+
+static void transfer_free(struct transfer *t)
+{
+    curl_easy_cleanup(t->easy);
+    curl_slist_free_all(t->lines);
+    answer_head_free(&t->head);
+    free(t);
+}
+
+static enum err code_of(CURLcode rc)
+{
+    switch (rc) {
+    case CURLE_OK:
+        return ERR_OK;
+    case CURLE_OUT_OF_MEMORY:
+        return ERR_NOMEM;
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_UNSUPPORTED_PROTOCOL: /* HTTP/0.9, which is any bytes at all */
+    case CURLE_BAD_CONTENT_ENCODING:
+        return ERR_PROTO;
+    default:
+        return ERR_UPSTREAM;
+    }
+}
+
+static enum err result_of(struct transfer *t, CURLcode rc)
+{
+    if (t->stopped)
+        return t->info.code;
+    if (rc == CURLE_OK && !t->head->complete)
+        return err_set(&t->info, ERR_PROTO, "the answer has no head");
+    const char *text = t->error[0] ? t->error : curl_easy_strerror(rc);
+    return rc == CURLE_OK ? ERR_OK : err_set(&t->info, code_of(rc), "%s", text);
+}
+
+/* Not from within libcurl. */
+static void finish(struct transfer *t, CURLcode rc)
+{
+    curl_multi_remove_handle(t->owner->multi, t->easy);
+    enum err result = result_of(t, rc);
+    t->ops->on_done(t->arg, result, result ? &t->info : NULL);
+    transfer_free(t);
+}
+
+static void finish_all_done(struct transfers *ts)
+{
+    int left;
+    CURLMsg *m;
+    while ((m = curl_multi_info_read(ts->multi, &left))) {
+        struct transfer *t;
+        CURLcode rc = m->data.result;
+        curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&t);
+        finish(t, rc);
+    }
+}
+
+/* --- libcurl on the reactor --- */
+
+static void act(struct transfers *ts, curl_socket_t fd, int what)
+{
+    int running;
+    curl_multi_socket_action(ts->multi, fd, what, &running);
+    finish_all_done(ts);
+}
+
+static void on_ready(struct watch *w, unsigned what)
+{
+    struct curl_watch *cw = container_of(w, struct curl_watch, watch);
+    act(cw->transfers, w->fd,
+        (what & WATCH_READ ? CURL_CSELECT_IN : 0) | (what & WATCH_WRITE ? CURL_CSELECT_OUT : 0));
+}
+
+static void on_timer(struct timer *timer)
+{
+    act(container_of(timer, struct transfers, timer), CURL_SOCKET_TIMEOUT, 0);
+}
+
+/* 0 ms means the next turn of the loop: libcurl must not be entered from its own callback. */
+static int set_timer(CURLM *multi, long ms, void *arg)
+{
+    struct transfers *ts = arg;
+    (void)multi;
+    if (ms < 0)
+        timer_clear(&ts->timer);
+    else
+        timer_set(&ts->timer, ms);
+    return 0;
+}
+
+static struct curl_watch *watch_take(struct transfers *ts, curl_socket_t fd)
+{
+    struct curl_watch *cw = ts->spares;
+    if (cw)
+        ts->spares = cw->next_spare;
+    else
+        cw = calloc(1, sizeof *cw);
+    if (!cw)
+        abort();
+    cw->transfers = ts;
+    watch_init(&cw->watch, ts->reactor, fd, on_ready);
+    return cw;
+}
+
+static int set_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
+{
+    struct transfers *ts = arg;
+    struct curl_watch *cw = socket_arg;
+    (void)easy;
+    if (what == CURL_POLL_REMOVE) {
+        if (cw) {
+            watch_set(&cw->watch, 0);
+            cw->next_spare = ts->spares;
+            ts->spares = cw;
+        }
+        return 0;
+    }
+    if (!cw) {
+        cw = watch_take(ts, fd);
+        curl_multi_assign(ts->multi, fd, cw);
+    }
+    watch_set(&cw->watch, (what & CURL_POLL_IN ? (unsigned)WATCH_READ : 0) |
+                              (what & CURL_POLL_OUT ? (unsigned)WATCH_WRITE : 0));
+    return 0;
+}
+
+enum err transfers_new(struct reactor *reactor, const struct uplink_options *options,
+                       struct transfers **out, struct errinfo *info)
+{
+    struct transfers *ts = calloc(1, sizeof *ts);
+    if (!ts)
+        abort();
+    ts->multi = curl_multi_init();
+    if (!ts->multi) {
+        free(ts);
+        return err_set(info, ERR_NOMEM, "libcurl: no multi handle");
+    }
+    ts->reactor = reactor;
+    ts->connect_timeout_ms = (long)options->connect_timeout_ms;
+    ts->ca_file = options->ca_file ? strdup(options->ca_file) : NULL;
+    timer_init(&ts->timer, reactor, on_timer);
+    curl_multi_setopt(ts->multi, CURLMOPT_SOCKETFUNCTION, set_socket);
+    curl_multi_setopt(ts->multi, CURLMOPT_SOCKETDATA, ts);
+    curl_multi_setopt(ts->multi, CURLMOPT_TIMERFUNCTION, set_timer);
+    curl_multi_setopt(ts->multi, CURLMOPT_TIMERDATA, ts);
+    curl_multi_setopt(ts->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
+    /* No limit per host here: what waited in libcurl's queue would look like a slow upstream. */
+    curl_multi_setopt(ts->multi, CURLMOPT_MAXCONNECTS, (long)IDLE_CONNECTIONS_MAX);
+    *out = ts;
+    return ERR_OK;
+}
+
+void transfers_free(struct transfers **tp)
+{
+    struct transfers *ts = *tp;
+    if (!ts)
+        return;
+    curl_multi_cleanup(ts->multi); /* closes the idle connections through set_socket */
+    timer_clear(&ts->timer);
+    while (ts->spares) {
+        struct curl_watch *cw = ts->spares;
+        ts->spares = cw->next_spare;
+        free(cw);
+    }
+    free(ts->ca_file);
+    free(ts);
+    *tp = NULL;
+}
+
+/* --- one transfer --- */
+
+static bool set_lines(struct transfer *t, const struct transfer_request *r)
+{
+    for (size_t i = 0; i < r->line_count; i++) {
+        struct curl_slist *longer = curl_slist_append(t->lines, r->lines[i].p);
+        if (!longer)
+            return false;
+        t->lines = longer;
+    }
+    return true;
+}
+
+static void set_wire_options(CURL *e, const struct transfers *ts)
+{
+    curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(e, CURLOPT_HTTP09_ALLOWED, 0L);
+    curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(e, CURLOPT_HTTP_CONTENT_DECODING, 0L);
+    curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(e, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L); /* never waits for a resolver thread */
+    curl_easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
+    curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(e, CURLOPT_BUFFERSIZE, (long)READ_BUFFER);
+    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, ts->connect_timeout_ms);
+    curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);
+    curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L);
+    if (ts->ca_file)
+        curl_easy_setopt(e, CURLOPT_CAINFO, ts->ca_file);
+}
+
+static bool set_request_options(struct transfer *t, const struct transfer_request *r)
+{
+    CURL *e = t->easy;
+    curl_easy_setopt(e, CURLOPT_PRIVATE, t);
+    curl_easy_setopt(e, CURLOPT_ERRORBUFFER, t->error);
+    curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_prereq);
+    curl_easy_setopt(e, CURLOPT_PREREQDATA, t);
+    curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(e, CURLOPT_HEADERDATA, t);
+    curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_write);
+    curl_easy_setopt(e, CURLOPT_WRITEDATA, t);
+    curl_easy_setopt(e, CURLOPT_NOBODY, r->head ? 1L : 0L);
+    curl_easy_setopt(e, CURLOPT_HTTPHEADER, t->lines);
+    curl_easy_setopt(e, CURLOPT_NOPROXY, ""); /* the choice was made by the caller */
+    return curl_easy_setopt(e, CURLOPT_PROXY, r->proxy ? r->proxy : "") == CURLE_OK &&
+           curl_easy_setopt(e, CURLOPT_URL, r->url) == CURLE_OK;
+}
+
+enum err transfer_start(struct transfers *ts, const struct transfer_request *request,
+                        const struct transfer_ops *ops, void *arg, struct transfer **out)
+{
+    struct transfer *t = calloc(1, sizeof *t);
+    if (!t)
+        abort();
+    t->owner = ts;
+    t->ops = ops;
+    t->arg = arg;
+    t->no_body = request->head;
+    t->head = answer_head_new();
+    t->easy = curl_easy_init();
+    *out = NULL;
+    if (!t->easy || !set_lines(t, request)) {
+        transfer_free(t);
+        return ERR_NOMEM;
+    }
+    set_wire_options(t->easy, ts);
+    if (!set_request_options(t, request) || curl_multi_add_handle(ts->multi, t->easy) != CURLM_OK) {
+        transfer_free(t);
+        return ERR_NOMEM;
+    }
+    *out = t;
+    return ERR_OK;
+}
+
+void transfer_resume(struct transfer *t)
+{
+    /* BAD_FUNCTION_ARGUMENT: it is over already, and its message waits to be read. */
+    CURLcode rc = curl_easy_pause(t->easy, CURLPAUSE_CONT);
+    if (rc != CURLE_OK && rc != CURLE_BAD_FUNCTION_ARGUMENT)
+        finish(t, rc);
+}
+
+void transfer_end(struct transfer **tp)
+{
+    struct transfer *t = *tp;
+    if (!t)
+        return;
+    *tp = NULL;
+    curl_multi_remove_handle(t->owner->multi, t->easy);
+    transfer_free(t);
+}
+
+struct answer_head *transfer_take_head(struct transfer *t)
+{
+    struct answer_head *head = t->head;
+    t->head = NULL;
+    return head;
+}

@@ -1,0 +1,12 @@
+/* The two clocks. Both are cheap (vDSO); the pure floors never call them, they are given times. */
+#ifndef YT_BASE_CLOCK_H
+#define YT_BASE_CLOCK_H
+
+#include <stdint.h>
+
+/* Milliseconds since an arbitrary start; never steps back. For deadlines. */
+int64_t clock_mono_ms(void);
+/* Milliseconds since 1970-01-01 UTC. For what is stored or shown. */
+int64_t clock_wall_ms(void);
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * The one user of yajl: a bounded walk over a JSON text (RFC 8259). yajl itself bounds neither
+ * nesting nor the length of a string, so the bounds stand here.
+ */
+#ifndef YT_BASE_JSON_H
+#define YT_BASE_JSON_H
+
+#include "base/err.h"
+#include "base/slice.h"
+
+enum json_kind {
+    JSON_NULL,
+    JSON_BOOL,
+    JSON_NUMBER, /* text is the number as written */
+    JSON_STRING, /* text is unescaped UTF-8 */
+    JSON_OBJECT, /* begin */
+    JSON_ARRAY,  /* begin */
+    JSON_END,    /* of the innermost object or array */
+};
+
+struct json_event {
+    enum json_kind kind;
+    unsigned depth;    /* 0 for the top value; END has the depth of its begin */
+    struct slice key;  /* key within the parent object, empty in an array, at the top and for END */
+    struct slice text; /* for NUMBER and STRING; "true" or "false" for BOOL */
+};
+
+/* Returns false to stop the walk early (which is success). Slices live during the call only. */
+typedef bool json_event_f(void *arg, const struct json_event *event);
+
+/*
+ * Walks a complete text. ERR_PROTO: not JSON, or bytes after the value; ERR_LIMIT: more than
+ * `max_depth` (at most 64) objects and arrays within each other; ERR_NOMEM. Events before the fault
+ * have been delivered. Duplicate keys are reported as they come. Any thread.
+ */
+YT_MUST_CHECK enum err json_walk(struct slice text, unsigned max_depth, json_event_f *on_event,
+                                 void *arg);
+
+#endif

@@ -1,0 +1,474 @@
+#include "index.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <lmdb.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    MAX_READERS = 512,
+    MAP_MIN = 1024 * 1024,
+    FILE_MODE = 0640,
+    KEY_BYTES_MAX = 64,
+    /* NORDAHEAD: records are small and their keys are hashes, so neighbours are never wanted. */
+    ENV_FLAGS = MDB_NOTLS | MDB_NORDAHEAD,
+};
+
+struct index {
+    MDB_env *env;
+    MDB_dbi dbi[INDEX_DB_COUNT];
+    atomic_flag marked_damaged;
+    char folder[];
+};
+
+struct db_row {
+    const char *name;
+    size_t key_bytes; /* 0: any */
+};
+
+static const struct db_row db_rows[INDEX_DB_COUNT] = {
+    [INDEX_ENTRY] = {"entry", 32}, [INDEX_BLOB] = {"blob", 32}, [INDEX_BODY] = {"body", 32},
+    [INDEX_USE] = {"use", 40},     [INDEX_REF] = {"ref", 64},   [INDEX_META] = {"meta", 0},
+};
+
+static const struct slice format_key = {"format", 6};
+
+/* --- errors --- */
+
+static enum err classify(int rc)
+{
+    switch (rc) {
+    case 0:
+        return ERR_OK;
+    case MDB_NOTFOUND:
+        return ERR_NOTFOUND;
+    case MDB_MAP_FULL:
+    case MDB_TXN_FULL:
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+        return ERR_FULL;
+    case MDB_READERS_FULL:
+        return ERR_LIMIT;
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
+    case MDB_INCOMPATIBLE:
+    case MDB_CURSOR_FULL:
+        return ERR_CORRUPT;
+    case ENOMEM:
+        return ERR_NOMEM;
+    default:
+        return ERR_IO;
+    }
+}
+
+static enum err fail(struct errinfo *info, int rc, const char *what)
+{
+    return err_set(info, classify(rc), "index: %s: %s", what, mdb_strerror(rc));
+}
+
+void index_mark_damaged(struct index *index)
+{
+    char path[PATH_MAX];
+
+    if (atomic_flag_test_and_set(&index->marked_damaged))
+        return;
+    snprintf(path, sizeof path, "%s.damaged", index->folder);
+    log_error("index_damaged", LF_STR("index", index->folder),
+              LF_STR("help", "the next start begins a new index"));
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, FILE_MODE);
+    if (fd >= 0)
+        close(fd);
+}
+
+/* The result of a call on an open index: damage is marked where it is seen. */
+static enum err result(const struct index_txn *txn, int rc)
+{
+    enum err err = classify(rc);
+
+    if (err == ERR_CORRUPT)
+        index_mark_damaged(txn->index);
+    return err;
+}
+
+/* LMDB aborts the process after this: the next start must not walk into the same page again. */
+static void on_assert(MDB_env *env, const char *message)
+{
+    struct index *index = mdb_env_get_userctx(env);
+
+    index_mark_damaged(index);
+    log_error("index_assert", LF_STR("reason", message));
+}
+
+/* --- open --- */
+
+/* A file shorter than its header says would be a bus error at the first missing page. */
+static enum err check_length(const struct index *index, struct errinfo *info)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    MDB_envinfo env_info;
+    MDB_stat env_stat;
+
+    snprintf(path, sizeof path, "%s/data.mdb", index->folder);
+    mdb_env_info(index->env, &env_info);
+    mdb_env_stat(index->env, &env_stat);
+    /* stat, not open: closing the file would drop LMDB's own locks on it. */
+    if (stat(path, &st) != 0)
+        return err_sys(info, "%s", path);
+    if (env_stat.ms_psize == 0 ||
+        (uint64_t)st.st_size / env_stat.ms_psize < env_info.me_last_pgno + 1)
+        return err_set(info, ERR_CORRUPT, "index: %s is shorter than it should be", path);
+    return ERR_OK;
+}
+
+static int open_env(struct index *index, size_t map_size, unsigned flags)
+{
+    int rc = mdb_env_create(&index->env);
+
+    if (rc != 0)
+        return rc;
+    mdb_env_set_userctx(index->env, index);
+    mdb_env_set_assert(index->env, on_assert);
+    if ((rc = mdb_env_set_maxreaders(index->env, MAX_READERS)) == 0 &&
+        (rc = mdb_env_set_maxdbs(index->env, INDEX_DB_COUNT)) == 0 &&
+        (rc = mdb_env_set_mapsize(index->env, map_size)) == 0)
+        rc = mdb_env_open(index->env, index->folder, flags, FILE_MODE);
+    if (rc != 0) {
+        mdb_env_close(index->env);
+        index->env = NULL;
+    }
+    return rc;
+}
+
+static bool can_reserve(size_t bytes)
+{
+    void *p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (p == MAP_FAILED)
+        return false;
+    munmap(p, bytes);
+    return true;
+}
+
+/* Address space may be limited (ulimit -v): half as much, then, and so on. */
+static int open_env_somehow(struct index *index, size_t map_size, unsigned flags)
+{
+    int rc = open_env(index, map_size, flags);
+
+    while ((rc == ENOMEM || rc == EFBIG || rc == EINVAL || rc == EOVERFLOW) &&
+           map_size / 2 >= MAP_MIN) {
+        map_size /= 2;
+        rc = open_env(index, map_size, flags);
+    }
+    /* LMDB maps as much as the file's header asks for. If even the least we ask for is refused
+     * although there is space for it, then the header lies. */
+    if (rc == ENOMEM && can_reserve(map_size))
+        return MDB_CORRUPTED;
+    return rc;
+}
+
+static enum err open_databases(struct index *index, struct index_txn *txn, unsigned flags)
+{
+    for (int db = 0; db < INDEX_DB_COUNT; db++) {
+        enum err err = classify(mdb_dbi_open(txn->mdb, db_rows[db].name, flags, &index->dbi[db]));
+        if (err != ERR_OK)
+            return err;
+    }
+    return ERR_OK;
+}
+
+/* A new index gets the format version; another version than ours cannot be used. */
+static enum err check_format(struct index_txn *txn, bool may_write)
+{
+    char ours = INDEX_FORMAT;
+    struct slice found = {NULL, 0};
+    enum err err = index_get(txn, INDEX_META, format_key, &found);
+
+    if (err == ERR_NOTFOUND && may_write)
+        return index_put(txn, INDEX_META, format_key, slice_of(&ours, 1));
+    if (err != ERR_OK)
+        return err;
+    return found.n == 1 && found.p[0] == ours ? ERR_OK : ERR_CORRUPT;
+}
+
+static enum err prepare(struct index *index, struct errinfo *info)
+{
+    struct index_txn txn;
+    int stale;
+    enum err err = check_length(index, info);
+
+    if (err != ERR_OK)
+        return err;
+    mdb_reader_check(index->env, &stale);
+    if ((err = index_write_begin(index, &txn)) != ERR_OK)
+        return err_set(info, err, "index: no write transaction");
+    if ((err = open_databases(index, &txn, MDB_CREATE)) != ERR_OK ||
+        (err = check_format(&txn, true)) != ERR_OK) {
+        index_abort(&txn);
+        return err_set(info, err, "index: %s", err_name(err));
+    }
+    return index_commit(&txn, info);
+}
+
+static struct index *new_index(const char *folder)
+{
+    size_t n = strlen(folder) + 1;
+    struct index *index = calloc(1, sizeof *index + n);
+
+    if (!index)
+        abort();
+    memcpy(index->folder, folder, n);
+    return index;
+}
+
+enum err index_open(const char *folder, size_t map_size, struct index **out, struct errinfo *info)
+{
+    struct index *index = new_index(folder);
+    int rc = open_env_somehow(index, map_size, ENV_FLAGS);
+    enum err err = rc == 0 ? prepare(index, info) : fail(info, rc, folder);
+
+    if (err != ERR_OK)
+        index_close(&index);
+    *out = index;
+    return err;
+}
+
+void index_close(struct index **index)
+{
+    if (!*index)
+        return;
+    if ((*index)->env)
+        mdb_env_close((*index)->env);
+    free(*index);
+    *index = NULL;
+}
+
+/* --- check --- */
+
+/* The value's first and last byte are read, so that a page that is not there shows itself. */
+static enum err check_pair(const struct db_row *row, const MDB_val *key, const MDB_val *value)
+{
+    volatile const char *bytes = value->mv_data;
+
+    if (row->key_bytes ? key->mv_size != row->key_bytes : key->mv_size > KEY_BYTES_MAX)
+        return ERR_CORRUPT;
+    if (value->mv_size) {
+        (void)bytes[0];
+        (void)bytes[value->mv_size - 1];
+    }
+    return ERR_OK;
+}
+
+static enum err check_database(struct index_txn *txn, enum index_db db, int64_t deadline_ms)
+{
+    MDB_cursor *cursor;
+    MDB_val key, value;
+    int rc = mdb_cursor_open(txn->mdb, txn->index->dbi[db], &cursor);
+
+    if (rc != 0)
+        return classify(rc);
+    enum err err = ERR_OK;
+    /* The last path first: it is the youngest one of `use`, and the walk may end early. */
+    rc = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
+    for (MDB_cursor_op op = MDB_FIRST; rc == 0 && err == ERR_OK; op = MDB_NEXT) {
+        err = check_pair(&db_rows[db], &key, &value);
+        if (clock_mono_ms() > deadline_ms)
+            break;
+        rc = mdb_cursor_get(cursor, &key, &value, op);
+    }
+    mdb_cursor_close(cursor);
+    return err != ERR_OK || rc == 0 || rc == MDB_NOTFOUND ? err : classify(rc);
+}
+
+static enum err check_databases(struct index_txn *txn, int64_t budget_ms)
+{
+    enum err err = open_databases(txn->index, txn, 0);
+
+    /* No databases: an index that was created and never used. */
+    if (err != ERR_OK)
+        return err == ERR_NOTFOUND ? ERR_OK : err;
+    if ((err = check_format(txn, false)) != ERR_OK)
+        return err == ERR_NOTFOUND ? ERR_CORRUPT : err;
+    for (int db = 0; db < INDEX_DB_COUNT && err == ERR_OK; db++)
+        err = check_database(txn, (enum index_db)db, clock_mono_ms() + budget_ms / INDEX_DB_COUNT);
+    return err;
+}
+
+enum err index_check(const char *folder, size_t map_size, int64_t budget_ms)
+{
+    struct index *index = new_index(folder);
+    struct index_txn txn = {index, NULL};
+    MDB_txn *mdb;
+    int rc = open_env_somehow(index, map_size, ENV_FLAGS | MDB_RDONLY | MDB_NOLOCK);
+    enum err err = rc == 0 ? check_length(index, NULL) : classify(rc);
+
+    if (rc == ENOENT)
+        err = ERR_OK; /* nothing there yet */
+    else if (err == ERR_OK &&
+             (err = classify(mdb_txn_begin(index->env, NULL, MDB_RDONLY, &mdb))) == ERR_OK) {
+        txn.mdb = mdb;
+        err = check_databases(&txn, budget_ms);
+        mdb_txn_abort(mdb);
+    }
+    index_close(&index);
+    return err;
+}
+
+/* --- transactions --- */
+
+enum err index_reader_init(struct index *index, struct index_txn *reader)
+{
+    MDB_txn *mdb;
+    int rc = mdb_txn_begin(index->env, NULL, MDB_RDONLY, &mdb);
+
+    *reader = (struct index_txn){index, NULL};
+    if (rc != 0)
+        return result(reader, rc);
+    mdb_txn_reset(mdb);
+    reader->mdb = mdb;
+    return ERR_OK;
+}
+
+void index_reader_free(struct index_txn *reader)
+{
+    if (reader->mdb)
+        mdb_txn_abort(reader->mdb);
+    reader->mdb = NULL;
+}
+
+enum err index_read_begin(struct index_txn *reader)
+{
+    return result(reader, mdb_txn_renew(reader->mdb));
+}
+
+void index_read_end(struct index_txn *reader)
+{
+    mdb_txn_reset(reader->mdb);
+}
+
+enum err index_write_begin(struct index *index, struct index_txn *txn)
+{
+    MDB_txn *mdb = NULL;
+    int rc = mdb_txn_begin(index->env, NULL, 0, &mdb);
+
+    *txn = (struct index_txn){index, mdb};
+    return result(txn, rc);
+}
+
+enum err index_commit(struct index_txn *txn, struct errinfo *info)
+{
+    int rc = mdb_txn_commit(txn->mdb);
+
+    txn->mdb = NULL;
+    if (rc != 0)
+        (void)fail(info, rc, "commit");
+    return result(txn, rc);
+}
+
+void index_abort(struct index_txn *txn)
+{
+    if (txn->mdb)
+        mdb_txn_abort(txn->mdb);
+    txn->mdb = NULL;
+}
+
+/* --- keys and values --- */
+
+static MDB_val val_of(struct slice s)
+{
+    /* LMDB reads only, but has no const. */
+    union {
+        const char *in;
+        void *out;
+    } p = {s.p};
+
+    return (MDB_val){s.n, p.out};
+}
+
+enum err index_get(struct index_txn *txn, enum index_db db, struct slice key, struct slice *value)
+{
+    MDB_val k = val_of(key), v;
+    int rc = mdb_get(txn->mdb, txn->index->dbi[db], &k, &v);
+
+    if (rc == 0)
+        *value = slice_of(v.mv_data, v.mv_size);
+    return result(txn, rc);
+}
+
+enum err index_put(struct index_txn *txn, enum index_db db, struct slice key, struct slice value)
+{
+    MDB_val k = val_of(key), v = val_of(value);
+
+    return result(txn, mdb_put(txn->mdb, txn->index->dbi[db], &k, &v, 0));
+}
+
+enum err index_delete(struct index_txn *txn, enum index_db db, struct slice key)
+{
+    MDB_val k = val_of(key);
+
+    return result(txn, mdb_del(txn->mdb, txn->index->dbi[db], &k, NULL));
+}
+
+enum err index_seek(struct index_txn *txn, enum index_db db, struct slice from, struct slice *key)
+{
+    MDB_cursor *cursor;
+    MDB_val k = val_of(from), v;
+    int rc = mdb_cursor_open(txn->mdb, txn->index->dbi[db], &cursor);
+
+    if (rc != 0)
+        return result(txn, rc);
+    rc = mdb_cursor_get(cursor, &k, &v, from.n ? MDB_SET_RANGE : MDB_FIRST);
+    mdb_cursor_close(cursor);
+    if (rc == 0)
+        *key = slice_of(k.mv_data, k.mv_size);
+    return result(txn, rc);
+}
+
+/* --- room --- */
+
+/* LMDB keeps the pages it freed as lists in database 0; each begins with its length. */
+static size_t freed_pages(MDB_txn *mdb)
+{
+    enum { FREE_DBI = 0 };
+    MDB_cursor *cursor;
+    MDB_val key, list;
+    size_t pages = 0, n;
+
+    if (mdb_cursor_open(mdb, FREE_DBI, &cursor) != 0)
+        return 0;
+    while (mdb_cursor_get(cursor, &key, &list, MDB_NEXT) == 0) {
+        memcpy(&n, list.mv_data, sizeof n);
+        pages += n;
+    }
+    mdb_cursor_close(cursor);
+    return pages;
+}
+
+bool index_is_tight(struct index *index, size_t share)
+{
+    MDB_envinfo info;
+    MDB_stat st;
+    struct index_txn txn;
+
+    mdb_env_info(index->env, &info);
+    mdb_env_stat(index->env, &st);
+    size_t all = info.me_mapsize / st.ms_psize;
+    size_t left = all - (info.me_last_pgno + 1);
+    if (left >= all / share || index_write_begin(index, &txn) != ERR_OK)
+        return false;
+    left += freed_pages(txn.mdb);
+    index_abort(&txn);
+    return left < all / share;
+}

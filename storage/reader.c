@@ -1,0 +1,182 @@
+/* The hot path: finding an entry and its body. No lock is shared with another thread. */
+#include "internal.h"
+
+#include <stdlib.h>
+
+enum {
+    FILTER_SLOTS = 4096,
+    TOUCH_MINUTES = 5,
+    MS_PER_MINUTE = 60 * 1000,
+};
+
+/* Which content this reader noted a use of, and when. Two that share a slot push each other out. */
+struct touch_slot {
+    uint32_t tag;
+    uint32_t minute;
+};
+
+struct store_reader {
+    struct store *store;
+    struct index_txn txn;
+    struct touch_slot filter[FILTER_SLOTS];
+};
+
+enum err store_reader_new(struct store *store, struct store_reader **out, struct errinfo *info)
+{
+    struct store_reader *reader = calloc(1, sizeof *reader);
+
+    if (!reader)
+        abort();
+    reader->store = store;
+    enum err err = index_reader_init(store->index, &reader->txn);
+    if (err != ERR_OK) {
+        free(reader);
+        *out = NULL;
+        return err_set(info, err, "index: no reader: %s", err_name(err));
+    }
+    *out = reader;
+    return ERR_OK;
+}
+
+void store_reader_free(struct store_reader **reader)
+{
+    if (!*reader)
+        return;
+    index_reader_free(&(*reader)->txn);
+    free(*reader);
+    *reader = NULL;
+}
+
+/* --- lookup --- */
+
+static enum err copy_out(struct arena *arena, struct slice borrowed, struct slice *copy)
+{
+    *copy = arena_copy(arena, borrowed);
+    return copy->p ? ERR_OK : ERR_NOMEM;
+}
+
+static enum err read_entry(struct store_reader *reader, const struct store_key *key,
+                           struct arena *arena, struct store_entry *entry)
+{
+    struct slice record;
+    enum err err = catalog_find_entry(&reader->txn, key, &record);
+
+    if (err == ERR_OK)
+        err = copy_out(arena, record, &record);
+    return err == ERR_OK ? record_decode_entry(record, entry) : err;
+}
+
+/* ERR_NOTFOUND: the body is not in the index. */
+static enum err read_inline(struct store_reader *reader, const struct store_entry *entry,
+                            struct arena *arena, struct store_body *body)
+{
+    struct slice bytes;
+
+    if (entry->size > STORE_INLINE_MAX)
+        return ERR_NOTFOUND;
+    struct blob_id id = blob_id_of(&entry->content);
+    enum err err = catalog_find_body(&reader->txn, &id, &bytes);
+    if (err != ERR_OK)
+        return err;
+    if (bytes.n != entry->size)
+        return ERR_CORRUPT;
+    body->is_inline = true;
+    return copy_out(arena, bytes, &body->bytes);
+}
+
+/* The part within the read transaction. */
+static enum err read_index(struct store_reader *reader, const struct store_key *key,
+                           struct arena *arena, struct store_entry *entry, struct store_body *body)
+{
+    enum err err = index_read_begin(&reader->txn);
+
+    if (err != ERR_OK)
+        return err;
+    err = read_entry(reader, key, arena, entry);
+    if (err == ERR_OK && body) {
+        err = read_inline(reader, entry, arena, body);
+        if (err == ERR_NOTFOUND)
+            err = ERR_OK;
+    }
+    index_read_end(&reader->txn);
+    return err;
+}
+
+/* The writer looks again, and removes what is broken; if it is too busy the next lookup asks again.
+ */
+static void ask_for_check(struct store *s, enum op_kind kind, const struct store_key *key,
+                          const struct digest *content)
+{
+    struct op *op = op_new(kind, slice_of(NULL, 0), slice_of(NULL, 0));
+
+    op->key = *key;
+    if (content)
+        op->content = blob_id_of(content);
+    queue_push_note(&s->queue, op);
+}
+
+static enum err open_body(struct store_reader *reader, const struct store_key *key,
+                          const struct store_entry *entry, struct store_body *body)
+{
+    struct blob_id id = blob_id_of(&entry->content);
+    enum err err = files_open_blob(&reader->store->files, &id, entry->size, &body->fd);
+
+    if (err == ERR_NOTFOUND) {
+        ask_for_check(reader->store, OP_CHECK_BLOB, key, &entry->content);
+        ask_for_check(reader->store, OP_CHECK_ENTRY, key, NULL);
+    }
+    return err;
+}
+
+enum err store_lookup(struct store_reader *reader, const struct store_key *key, struct arena *arena,
+                      struct store_entry *entry, struct store_body *body)
+{
+    *entry = (struct store_entry){.status = 0};
+    if (body)
+        *body = (struct store_body){.fd = -1};
+    enum err err = read_index(reader, key, arena, entry, body);
+    if (err == ERR_CORRUPT) {
+        ask_for_check(reader->store, OP_CHECK_ENTRY, key, NULL);
+        if (entry->content.algo == DIGEST_SHA256)
+            ask_for_check(reader->store, OP_CHECK_BLOB, key, &entry->content);
+        return ERR_NOTFOUND;
+    }
+    if (err != ERR_OK || !body || body->is_inline)
+        return err;
+    return open_body(reader, key, entry, body);
+}
+
+bool store_has_blob(struct store_reader *reader, const struct digest *content, uint64_t *size)
+{
+    struct blob_record blob;
+    struct blob_id id = blob_id_of(content);
+    enum err err = index_read_begin(&reader->txn);
+
+    if (err != ERR_OK)
+        return false;
+    err = catalog_find_blob(&reader->txn, &id, &blob);
+    index_read_end(&reader->txn);
+    if (err != ERR_OK)
+        return false;
+    *size = blob.size;
+    return blob.is_inline || files_has_blob(&reader->store->files, &id, blob.size);
+}
+
+/* --- touch --- */
+
+void store_touch(struct store_reader *reader, const struct digest *content, int64_t wall_ms)
+{
+    struct blob_id id = blob_id_of(content);
+    uint32_t tag, minute = (uint32_t)(wall_ms / MS_PER_MINUTE);
+    struct touch_slot *slot = &reader->filter[(id.bytes[0] << 8 | id.bytes[1]) % FILTER_SLOTS];
+
+    memcpy(&tag, id.bytes + 2, sizeof tag);
+    /* Unsigned: after the clock was set back a use is noted again. */
+    if (slot->tag == tag && minute - slot->minute < TOUCH_MINUTES)
+        return;
+    struct op *op = op_new(OP_TOUCH, slice_of(NULL, 0), slice_of(NULL, 0));
+    op->content = id;
+    op->ms = wall_ms;
+    if (queue_push_note(&reader->store->queue, op))
+        *slot = (struct touch_slot){tag, minute};
+}

@@ -1,0 +1,17 @@
+/* Opening the index whatever state it is in. At start, before there are threads. */
+#ifndef YT_STORAGE_RECOVER_H
+#define YT_STORAGE_RECOVER_H
+
+#include "base/err.h"
+#include "blob_files.h"
+#include "index.h"
+
+/*
+ * Opens path/index. One that is damaged (found by a check in a child process, which may crash on
+ * it; or marked by an earlier run) or of another format is moved aside to index.broken-<time>, of
+ * which only the newest is kept, and a new one is begun.
+ */
+YT_MUST_CHECK enum err recover_index(const struct blob_files *files, const char *path,
+                                     size_t map_size, struct index **out, struct errinfo *info);
+
+#endif

@@ -1,0 +1,179 @@
+"""Fixtures: each test gets its own daemon and upstreams; images and client daemons are shared."""
+
+import resource
+
+import pytest
+
+from harness import clients, config, images
+from harness.daemon import Daemon
+from harness.faulty import Faulty
+from harness.net import free_port
+from harness.registry import Registry
+from harness.tokens import TokenServer
+
+
+def pytest_configure():
+    """Thousands of connections need as many descriptors."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def pytest_collection_modifyitems(items):
+    """Every test is either part of the quick half or of the full run."""
+    for item in items:
+        kinds = [mark for mark in ("quick", "full") if item.get_closest_marker(mark)]
+        if len(kinds) != 1:
+            raise pytest.UsageError(f"{item.nodeid}: mark it quick or full, not {kinds}")
+
+
+def pytest_terminal_summary(terminalreporter):
+    count = {kind: len(terminalreporter.stats.get(kind, []))
+             for kind in ("passed", "failed", "error", "skipped")}
+    terminalreporter.write_line(f"{count['passed']} passed, {count['failed'] + count['error']} "
+                                f"failed, {count['skipped']} skipped")
+
+
+# -- the daemon -----------------------------------------------------------------------------
+
+@pytest.fixture
+def make_daemon(tmp_path):
+    """make_daemon(route, ..., section=...): a daemon with those routes, not started yet. At the
+    end of the test every one that still runs must end cleanly."""
+    made = []
+
+    def make(*routes, port=0, host="127.0.0.1", **sections) -> Daemon:
+        settings = {**sections, "routes": list(routes)}
+        made.append(Daemon(tmp_path / f"yantian-{len(made)}", settings, port, host))
+        return made[-1]
+
+    yield make
+    running = [daemon for daemon in made if daemon.process.running]
+    try:
+        for daemon in running:
+            daemon.stop()
+    finally:
+        for daemon in running:
+            daemon.process.kill()
+
+
+@pytest.fixture
+def start_daemon(make_daemon):
+    """The same, started."""
+    return lambda *routes, **sections: make_daemon(*routes, **sections).start()
+
+
+@pytest.fixture
+def cache(start_daemon, faulty):
+    """A daemon in front of the faulty upstream, with the default route only."""
+    return start_daemon(config.hub(faulty.url, ttl="1h"))
+
+
+# -- upstreams ------------------------------------------------------------------------------
+
+@pytest.fixture
+def make_faulty():
+    """make_faulty(): one more faulty upstream."""
+    made = []
+
+    def make(**options) -> Faulty:
+        made.append(Faulty(**options).start())
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.stop()
+
+
+@pytest.fixture
+def faulty(make_faulty):
+    return make_faulty()
+
+
+@pytest.fixture(scope="session")
+def stock(tmp_path_factory):
+    """The small images by name, all of them in the shared registry storage."""
+    made = {"hello": images.hello(), "forty": images.forty_layers(), "zstd": images.zstd(),
+            "multi": images.multi_arch(), "attested": images.attested()}
+    registry = Registry(tmp_path_factory.mktemp("stock"), images.REGISTRY_STORAGE).start()
+    for image in made.values():
+        if not images.holds(registry.address, image):
+            images.push(registry.address, image)
+    registry.stop()
+    return made
+
+
+@pytest.fixture
+def make_registry(tmp_path):
+    """make_registry(auth=..., storage=...): a started reference registry, by default on the shared
+    storage."""
+    made = []
+
+    def make(storage=images.REGISTRY_STORAGE, **options) -> Registry:
+        name = f"registry-{len(made)}"
+        made.append(Registry(tmp_path, storage, name=name, **options).start())
+        return made[-1]
+
+    yield make
+    for registry in made:
+        registry.stop()
+
+
+@pytest.fixture
+def registry(make_registry, stock):
+    """A reference registry that holds the stock of images."""
+    return make_registry()
+
+
+@pytest.fixture
+def token_server():
+    server = TokenServer().start()
+    yield server
+    server.stop()
+
+
+# -- clients --------------------------------------------------------------------------------
+
+@pytest.fixture(scope="session")
+def mirror_port():
+    """dockerd learns its mirror when it starts: daemons that serve it listen here."""
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def _dockerd(tmp_path_factory, mirror_port):
+    client = clients.Dockerd(tmp_path_factory.mktemp("dockerd"), f"http://127.0.0.1:{mirror_port}")
+    client.start()
+    yield client
+    client.stop()
+
+
+@pytest.fixture
+def dockerd(_dockerd):
+    """dockerd without any image."""
+    _dockerd.remove_all()
+    return _dockerd
+
+
+@pytest.fixture
+def containerd(tmp_path):
+    folder = tmp_path / "containerd"
+    folder.mkdir()
+    client = clients.Containerd(folder).start()
+    yield client
+    client.stop()
+
+
+@pytest.fixture
+def make_podman(tmp_path):
+    """make_podman({prefix: location}): a podman with those mirrors."""
+    made = []
+
+    def make(mirrors) -> clients.Podman:
+        folder = tmp_path / f"podman-{len(made)}"
+        folder.mkdir()
+        made.append(clients.Podman(folder, mirrors))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.stop()
