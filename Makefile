@@ -12,6 +12,10 @@ PYTHON       ?= python3
 DOCKER       ?= docker
 VERSION      := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
+ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
+
 WARN     := -Wall -Wextra -Wshadow -Wcast-qual -Wstrict-prototypes -Wmissing-prototypes \
             -Wwrite-strings -Wvla -Wpointer-arith -Wformat=2 -Werror
 HARDEN   := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
@@ -30,9 +34,9 @@ LIB_SRC  := $(sort $(wildcard $(FOLDERS:%=daemon/%/*.c)) $(wildcard storage/*.c)
 MAIN_SRC := daemon/main.c
 UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
-HEADERS  := $(sort $(wildcard include/*.h include/*/*.h daemon/*/*.h storage/*.h tests/unit/*.h))
-TOOL_SRC := tests/fuzz/replay.c tests/lint/config_reference.c
+TOOL_SRC := $(sort $(wildcard tests/bench/*.c)) tests/fuzz/replay.c tests/lint/config_reference.c
 ALL_SRC  := $(LIB_SRC) $(MAIN_SRC) $(UNIT_SRC) $(FUZZ_SRC) $(TOOL_SRC)
+HEADERS  := $(sort $(wildcard include/*.h include/*/*.h daemon/*/*.h storage/*.h tests/*/*.h))
 
 # A variant is a folder under build/ with its own flags.
 SANITIZE      := -fno-omit-frame-pointer -O1
@@ -79,8 +83,9 @@ DEFINES        = -DYT_VERSION='"$(VERSION)"'
 VERSION_USERS := $(shell grep -ls YT_VERSION $(LIB_SRC) $(MAIN_SRC))
 $(foreach v,release asan tsan fuzz,$(eval $(call variant,$(v))))
 
+# By rename: the old one may be running.
 build/yantian: build/release/yantian
-	cp $< $@
+	cp $< $@.new && mv $@.new $@
 
 .PHONY: FORCE
 build/version: FORCE
@@ -136,7 +141,7 @@ FUZZ_NAMES := $(FUZZ_SRC:tests/fuzz/%.c=%)
 # $(1): variant. The programs that test the C code directly.
 programs = $(UNIT_NAMES:%=build/$(1)/unit/%) $(FUZZ_NAMES:%=build/$(1)/replay/%)
 
-.PHONY: unit test check demo bench asan tsan
+.PHONY: unit test check demo bench bench-quick asan tsan
 unit: $(call programs,asan) ## unit tests and corpora under ASan and UBSan
 	tests/run unit replay
 
@@ -151,9 +156,19 @@ demo: deps-test ## the main job on a machine with no way out
 	@$(MAKE) --no-print-directory build/yantian
 	build/venv/bin/python tests/demo/demo.py
 
+BENCH_TOOLS := $(patsubst tests/bench/%.c,build/bench/%,$(wildcard tests/bench/*.c))
+
+build/bench/%: tests/bench/%.c
+	@mkdir -p $(@D)
+	$(CC) $(YT_CFLAGS) $(CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(DEP_LIBS)
+
 bench: deps-test ## the benchmarks, beside nginx and the reference registry
-	@$(MAKE) --no-print-directory build/yantian
+	@$(MAKE) --no-print-directory build/yantian $(BENCH_TOOLS)
 	build/venv/bin/python tests/bench/bench.py
+
+bench-quick: deps-test ## the same, shorter: to see that they work
+	@$(MAKE) --no-print-directory build/yantian $(BENCH_TOOLS)
+	build/venv/bin/python tests/bench/bench.py --quick
 
 asan: deps-test ## all tests with the daemon under ASan and UBSan
 	@$(MAKE) --no-print-directory build/asan/yantian $(call programs,asan)

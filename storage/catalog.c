@@ -5,7 +5,7 @@
 enum { USE_KEY_BYTES = 8 + SHA256_BYTES, REF_KEY_BYTES = SHA256_BYTES + STORE_KEY_BYTES };
 
 static const struct slice totals_key = {"totals", 6};
-static const struct slice nothing = {"", 0};
+static const struct slice no_bytes = {"", 0};
 
 static struct slice bytes_of(const void *p, size_t n)
 {
@@ -140,8 +140,8 @@ static int64_t use_key_ms(struct slice key)
 
 enum err catalog_oldest(struct catalog_txn *t, struct blob_id *id, int64_t *last_use_ms)
 {
-    struct slice key = nothing;
-    enum err err = index_seek(&t->index, INDEX_USE, nothing, &key);
+    struct slice key = no_bytes;
+    enum err err = index_seek(&t->index, INDEX_USE, no_bytes, &key);
 
     if (err != ERR_OK)
         return err;
@@ -162,7 +162,7 @@ static enum err put_blob(struct catalog_txn *t, const struct blob_id *id,
     record_encode_blob(blob, record);
     err = index_put(&t->index, INDEX_BLOB, id_slice(id), slice_of(record, sizeof record));
     if (err == ERR_OK)
-        err = index_put(&t->index, INDEX_USE, use_key(key, id, blob->last_use_ms), nothing);
+        err = index_put(&t->index, INDEX_USE, use_key(key, id, blob->last_use_ms), no_bytes);
     return err;
 }
 
@@ -281,7 +281,7 @@ static enum err add_entry(struct catalog_txn *t, const struct store_key *key, st
     t->totals.entries++;
     t->totals.record_bytes += STORE_KEY_BYTES + record.n;
     t->totals_changed = true;
-    return err == ERR_OK ? index_put(&t->index, INDEX_REF, ref_key(ref, content, key), nothing)
+    return err == ERR_OK ? index_put(&t->index, INDEX_REF, ref_key(ref, content, key), no_bytes)
                          : err;
 }
 

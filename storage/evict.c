@@ -8,11 +8,14 @@
 
 enum {
     STEP_CONTENTS = 64,  /* forgotten in one transaction at most */
+    SMALL_STEP = 2,      /* when the index has no room for such a transaction */
     STEP_ENTRIES = 4096, /* and with them the entries that name them */
     STEPS_MAX = 16,      /* in one call, so that the queue is not kept waiting for long */
     SLACK_SHARE = 64,    /* 1/64 of max_size is made free beyond what is needed */
-    TIGHT_SHARE = 16,    /* evict when less than 1/16 of the map is left */
-    LOOSE_SHARE = 8,     /* until 1/8 is */
+    /* Evict when less than 1/4 of the map is left, until 1/3 is: a body in the index needs pages
+     * side by side, which are hard to find among the last free ones. */
+    TIGHT_SHARE = 4,
+    LOOSE_SHARE = 3,
 };
 
 /* What one transaction forgets. */
@@ -66,23 +69,23 @@ static void unlink_files(struct store *s, const struct step *step)
 }
 
 /*
- * One transaction: evicts `wanted` bytes, or as much as one transaction may. ERR_NOTFOUND: there
- * was nothing to evict.
+ * One transaction: evicts `wanted` bytes, or `contents` contents. ERR_NOTFOUND: there was nothing
+ * to evict.
  */
-static enum err evict_step(struct store *s, uint64_t wanted, uint64_t *freed)
+static enum err evict_once(struct store *s, uint64_t wanted, int contents, uint64_t *freed)
 {
-    struct step step = {.entry_budget = STEP_ENTRIES};
+    struct step step = {.entry_budget = STEP_ENTRIES / STEP_CONTENTS * (size_t)contents};
     struct errinfo info = {.msg = ""};
     enum err err = catalog_begin(s->index, &step.txn);
 
     *freed = 0;
     if (err != ERR_OK)
         return err;
-    for (int i = 0; i < STEP_CONTENTS && step.freed < wanted && step.entry_budget && err == ERR_OK;
-         i++)
+    for (int i = 0; i < contents && step.freed < wanted && step.entry_budget && err == ERR_OK; i++)
         err = forget_oldest(s, &step);
     if (err != ERR_OK && (err != ERR_NOTFOUND || step.freed == 0)) {
         catalog_abort(&step.txn);
+        err_set(&info, err, "eviction: %s", err_name(err));
     } else if ((err = catalog_commit(&step.txn, &info)) == ERR_OK) {
         store_publish(s, &step.txn.totals);
         unlink_files(s, &step);
@@ -92,6 +95,15 @@ static enum err evict_step(struct store *s, uint64_t wanted, uint64_t *freed)
     if (err != ERR_NOTFOUND)
         store_note_write(s, err, &info);
     return err;
+}
+
+/* Forgetting, too, needs pages; where there are few, a small transaction must make the first room.
+ */
+static enum err evict_step(struct store *s, uint64_t wanted, uint64_t *freed)
+{
+    enum err err = evict_once(s, wanted, STEP_CONTENTS, freed);
+
+    return err == ERR_FULL ? evict_once(s, wanted, SMALL_STEP, freed) : err;
 }
 
 bool evict_to_bound(struct store *s, uint64_t coming)
@@ -121,7 +133,7 @@ bool evict_for_disk(struct store *s, uint64_t need)
             break;
         total += freed;
     }
-    log_warn("disk_full", LF_INT("evicted_bytes", total));
+    log_warn("no_room", LF_INT("evicted_bytes", total));
     return total > 0;
 }
 

@@ -257,53 +257,108 @@ void index_close(struct index **index)
 
 /* --- check --- */
 
-/* The value's first and last byte are read, so that a page that is not there shows itself. */
-static enum err check_pair(const struct db_row *row, const MDB_val *key, const MDB_val *value)
+/* LMDB's own list of free pages. */
+enum { FREE_DBI = 0 };
+
+/* What a walk compares each pair with. */
+struct walk {
+    size_t key_bytes; /* 0: any */
+    size_t last_page; /* of the file, for lists of free pages; else 0 */
+    size_t count;
+    char before[KEY_BYTES_MAX];
+    size_t before_n;
+};
+
+/* Keys come in order, each once. (Those of free pages are numbers, which do not sort as bytes.) */
+static bool is_in_order(struct walk *w, const MDB_val *key)
+{
+    size_t n = key->mv_size < w->before_n ? key->mv_size : w->before_n;
+    int order = n ? memcmp(w->before, key->mv_data, n) : -1;
+    bool in_order = w->count == 0 || order < 0 || (order == 0 && key->mv_size > w->before_n);
+
+    memcpy(w->before, key->mv_data, key->mv_size);
+    w->before_n = key->mv_size;
+    return in_order || w->last_page;
+}
+
+/* A page that is in use, or is none, must not be handed out. */
+static bool is_page_list(const MDB_val *value, size_t last_page)
+{
+    size_t n, page, words = value->mv_size / sizeof n;
+    const char *list = value->mv_data;
+
+    if (words == 0)
+        return false;
+    memcpy(&n, list, sizeof n);
+    if (n != words - 1)
+        return false;
+    for (size_t i = 1; i < words; i++) {
+        memcpy(&page, list + i * sizeof page, sizeof page);
+        if (page < 2 || page > last_page)
+            return false;
+    }
+    return true;
+}
+
+static bool is_right_pair(struct walk *w, const MDB_val *key, const MDB_val *value)
 {
     volatile const char *bytes = value->mv_data;
 
-    if (row->key_bytes ? key->mv_size != row->key_bytes : key->mv_size > KEY_BYTES_MAX)
-        return ERR_CORRUPT;
+    if (w->key_bytes ? key->mv_size != w->key_bytes : key->mv_size > KEY_BYTES_MAX)
+        return false;
+    if (!is_in_order(w, key))
+        return false;
+    w->count++;
+    /* The value's ends are read, so that a page that is not there shows itself. */
     if (value->mv_size) {
         (void)bytes[0];
         (void)bytes[value->mv_size - 1];
     }
-    return ERR_OK;
+    return !w->last_page || is_page_list(value, w->last_page);
 }
 
-static enum err check_database(struct index_txn *txn, enum index_db db, int64_t deadline_ms)
+static enum err check_database(struct index_txn *txn, MDB_dbi dbi, struct walk *w,
+                               int64_t deadline_ms)
 {
     MDB_cursor *cursor;
+    MDB_stat st;
     MDB_val key, value;
-    int rc = mdb_cursor_open(txn->mdb, txn->index->dbi[db], &cursor);
+    bool right = true, in_time = true;
+    int rc = mdb_stat(txn->mdb, dbi, &st);
 
-    if (rc != 0)
+    if (rc != 0 || (rc = mdb_cursor_open(txn->mdb, dbi, &cursor)) != 0)
         return classify(rc);
-    enum err err = ERR_OK;
-    /* The last path first: it is the youngest one of `use`, and the walk may end early. */
-    rc = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
-    for (MDB_cursor_op op = MDB_FIRST; rc == 0 && err == ERR_OK; op = MDB_NEXT) {
-        err = check_pair(&db_rows[db], &key, &value);
-        if (clock_mono_ms() > deadline_ms)
-            break;
-        rc = mdb_cursor_get(cursor, &key, &value, op);
+    while (right && in_time && (rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+        right = is_right_pair(w, &key, &value);
+        in_time = clock_mono_ms() <= deadline_ms;
     }
     mdb_cursor_close(cursor);
-    return err != ERR_OK || rc == 0 || rc == MDB_NOTFOUND ? err : classify(rc);
+    if (!right || (rc == MDB_NOTFOUND && w->count != st.ms_entries))
+        return ERR_CORRUPT;
+    return rc == MDB_NOTFOUND ? ERR_OK : classify(rc);
 }
 
 static enum err check_databases(struct index_txn *txn, int64_t budget_ms)
 {
-    enum err err = open_databases(txn->index, txn, 0);
+    MDB_stat st;
+    MDB_envinfo info;
+    int64_t share_ms = budget_ms / (INDEX_DB_COUNT + 1);
 
-    /* No databases: an index that was created and never used. */
-    if (err != ERR_OK)
-        return err == ERR_NOTFOUND ? ERR_OK : err;
-    if ((err = check_format(txn, false)) != ERR_OK)
-        return err == ERR_NOTFOUND ? ERR_CORRUPT : err;
-    for (int db = 0; db < INDEX_DB_COUNT && err == ERR_OK; db++)
-        err = check_database(txn, (enum index_db)db, clock_mono_ms() + budget_ms / INDEX_DB_COUNT);
-    return err;
+    mdb_env_stat(txn->index->env, &st);
+    mdb_env_info(txn->index->env, &info);
+    if (st.ms_entries == 0)
+        return ERR_OK; /* created and never used */
+    enum err err = open_databases(txn->index, txn, 0);
+    if (err == ERR_OK)
+        err = check_format(txn, false);
+    for (int db = 0; db < INDEX_DB_COUNT && err == ERR_OK; db++) {
+        struct walk w = {.key_bytes = db_rows[db].key_bytes};
+        err = check_database(txn, txn->index->dbi[db], &w, clock_mono_ms() + share_ms);
+    }
+    struct walk free_pages = {.key_bytes = sizeof(size_t), .last_page = info.me_last_pgno};
+    if (err == ERR_OK)
+        err = check_database(txn, FREE_DBI, &free_pages, clock_mono_ms() + share_ms);
+    return err == ERR_NOTFOUND ? ERR_CORRUPT : err;
 }
 
 enum err index_check(const char *folder, size_t map_size, int64_t budget_ms)
@@ -441,7 +496,6 @@ enum err index_seek(struct index_txn *txn, enum index_db db, struct slice from, 
 /* LMDB keeps the pages it freed as lists in database 0; each begins with its length. */
 static size_t freed_pages(MDB_txn *mdb)
 {
-    enum { FREE_DBI = 0 };
     MDB_cursor *cursor;
     MDB_val key, list;
     size_t pages = 0, n;
@@ -460,15 +514,16 @@ bool index_is_tight(struct index *index, size_t share)
 {
     MDB_envinfo info;
     MDB_stat st;
-    struct index_txn txn;
+    MDB_txn *mdb;
 
     mdb_env_info(index->env, &info);
     mdb_env_stat(index->env, &st);
     size_t all = info.me_mapsize / st.ms_psize;
     size_t left = all - (info.me_last_pgno + 1);
-    if (left >= all / share || index_write_begin(index, &txn) != ERR_OK)
+    /* Only a read transaction may look into database 0. */
+    if (left >= all / share || mdb_txn_begin(index->env, NULL, MDB_RDONLY, &mdb) != 0)
         return false;
-    left += freed_pages(txn.mdb);
-    index_abort(&txn);
+    left += freed_pages(mdb);
+    mdb_txn_abort(mdb);
     return left < all / share;
 }

@@ -76,8 +76,8 @@ YT_MUST_CHECK enum err index_seek(struct index_txn *txn, enum index_db db, struc
                                   struct slice *key);
 
 /*
- * Is less than 1/`share` of the map left, counting pages that were freed? Not within a write
- * transaction. Costs more than a look only when the map has been used that far once.
+ * Is less than 1/`share` of the map left, counting pages that were freed? Costs more than a look
+ * only when the map has been used that far once.
  */
 bool index_is_tight(struct index *index, size_t share);
 

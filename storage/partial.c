@@ -140,7 +140,7 @@ static bool ask_for_room(struct store *store, uint64_t bytes)
 }
 
 /* May `n` more bytes come? What is stored gives way to them, but not what other fills write. */
-static enum err check_bound(struct partial *p, size_t n, struct errinfo *info)
+static enum err check_bound(const struct partial *p, size_t n, struct errinfo *info)
 {
     struct store *s = p->store;
 
@@ -148,8 +148,6 @@ static enum err check_bound(struct partial *p, size_t n, struct errinfo *info)
         return err_set(info, ERR_FULL, "larger than storage.max_size");
     if (atomic_load_explicit(&s->filling_bytes, memory_order_relaxed) + n > s->max_size)
         return err_set(info, ERR_FULL, "fills under way take all of storage.max_size");
-    if (store_used(s) + n > s->max_size)
-        queue_nudge(&s->queue);
     return ERR_OK;
 }
 
@@ -178,8 +176,7 @@ static void begin_writeback(struct partial *p)
     p->writing_out = p->size;
 }
 
-static enum err append_to_file(struct partial *p, const void *bytes, size_t n,
-                               struct errinfo *info)
+static enum err append_to_file(struct partial *p, const void *bytes, size_t n, struct errinfo *info)
 {
     enum err err = check_bound(p, n, info);
 
@@ -194,6 +191,9 @@ static enum err append_to_file(struct partial *p, const void *bytes, size_t n,
         return err;
     }
     count_bytes(p, p->size + n);
+    /* Only now that they count can the writer see that it must evict. */
+    if (store_used(p->store) > p->store->max_size)
+        queue_nudge(&p->store->queue);
     begin_writeback(p);
     return ERR_OK;
 }
@@ -251,7 +251,9 @@ static enum err sync_bytes(struct partial *p, struct errinfo *info)
 
 enum err partial_commit(struct partial *p, const struct digest *content, struct errinfo *info)
 {
-    assert(p->verified && !p->committed && !p->full);
+    assert(p->verified && !p->committed);
+    if (p->full)
+        return err_set(info, ERR_FULL, "not all bytes were written");
     enum err err = sync_bytes(p, info);
     if (err != ERR_OK)
         return err;

@@ -9,7 +9,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define MAP_SIZE_DEFAULT ((size_t)64 << 30)
+#define MAP_SIZE_MIN ((size_t)64 << 30)
 #define LITTER_MS (INT64_C(7) * 24 * 3600 * 1000)
 
 /* --- what the parts of the store tell each other --- */
@@ -71,17 +71,29 @@ static void mark_clean(struct store *s)
         log_warn("store_not_marked_clean", LF_STR("reason", info.msg));
 }
 
+/*
+ * Address space costs nothing. All that is in the index counts against max_size, and its pages are
+ * less than four times that, so such a map is never full.
+ */
+static size_t choose_map_size(const struct store_options *options)
+{
+    size_t for_all = 4 * (size_t)options->max_size;
+
+    if (options->map_size)
+        return options->map_size;
+    return for_all > MAP_SIZE_MIN ? for_all : MAP_SIZE_MIN;
+}
+
 static enum err open_parts(struct store *s, const struct store_options *options,
                            struct errinfo *info)
 {
     bool clean = false;
-    size_t map_size = options->map_size ? options->map_size : MAP_SIZE_DEFAULT;
     enum err err = files_open(&s->files, options->path, info);
 
     if (err == ERR_OK)
         err = partials_load(s, clock_wall_ms() - LITTER_MS, info);
     if (err == ERR_OK)
-        err = recover_index(&s->files, options->path, map_size, &s->index, info);
+        err = recover_index(&s->files, options->path, choose_map_size(options), &s->index, info);
     if (err == ERR_OK)
         err = take_stock(s, &clean, info);
     if (err == ERR_OK)

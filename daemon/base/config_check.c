@@ -57,7 +57,7 @@ static void refuse_twins(const struct config_reader *r, struct mentions *m)
 {
     size_t first = 0;
 
-    qsort(m->v, m->n, sizeof m->v[0], compare_mentions);
+    qsort(m->v, m->n, sizeof(const struct yaml_node *), compare_mentions);
     for (size_t i = 1; i < m->n; i++) {
         if (same_text(m->v[i], m->v[first]))
             FAULT(r, m->v[i], NULL, "\"%s\" is given already at line %u", m->v[i]->text.p,

@@ -97,12 +97,15 @@ static void *heap_alloc(void *ctx, size_t n)
     return heap_realloc(ctx, NULL, n);
 }
 
+/* What is left; the heap is not used again. */
 static void heap_release(struct heap *heap)
 {
-    while (heap->ring.next != &heap->ring) {
-        struct link *link = heap->ring.next;
-        link_out(link);
+    struct link *link = heap->ring.next;
+
+    while (link != &heap->ring) {
+        struct link *next = link->next;
         free(link); /* the first member of its allocation */
+        link = next;
     }
 }
 

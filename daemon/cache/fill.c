@@ -331,13 +331,55 @@ static enum step end_by_verdict(struct fill *f)
     }
 }
 
+static void on_index_done(void *arg, enum err result)
+{
+    struct fill *f = arg;
+    f->index_result = result;
+    reactor_post(f->home->reactor, &f->indexed_mail);
+}
+
+static struct slice entry_name(struct fill *f)
+{
+    return arena_printf(&f->arena, "%.*s %.*s %.*s", SLICE_ARG(f->route->name),
+                        SLICE_ARG(f->plan.resource), SLICE_ARG(f->plan.variant));
+}
+
+/*
+ * The tag names another digest. If that is held, the tag's entry is pointed at it and no GET is
+ * spent (a GET counts against quotas, a HEAD does not).
+ */
+static enum step follow_move(struct fill *f)
+{
+    char text[DIGEST_TEXT_MAX];
+    struct slice digest = digest_text(&f->moved_to, text);
+    struct slice resource =
+        arena_printf(&f->arena, "%.*s%.*s", SLICE_ARG(f->plan.alias_prefix), SLICE_ARG(digest));
+    struct engine_worker *w = f->home;
+    struct store_key key;
+    struct store_entry e;
+    if (!resource.p || !f->plan.alias_prefix.n)
+        return STEP_GET;
+    cache_key(f->route->name, resource, slice_of("", 0), &key);
+    if (store_lookup(w->reader, &key, &f->arena, &e, NULL) != ERR_OK)
+        return STEP_GET;
+    e.name = entry_name(f);
+    e.immutable = false;
+    e.validated_ms = clock_wall_ms();
+    f->index_out = true;
+    if (store_put(w->engine->store, &f->node.key, &e, slice_of(NULL, 0), on_index_done, f)) {
+        f->index_out = false;
+        return STEP_GET;
+    }
+    return STEP_INDEXED;
+}
+
 static enum step step_checked(struct fill *f)
 {
     if (!f->fetch_over)
         return STEP_WAIT;
     if (f->verdict == VERDICT_NO_HEAD)
         return STEP_GET;
-    return end_by_verdict(f);
+    return f->verdict == VERDICT_MOVED ? follow_move(f) : end_by_verdict(f);
 }
 
 static enum step step_ask(struct fill *f)
@@ -501,19 +543,11 @@ static enum step step_committed(struct fill *f)
     return end_as(f, FILL_VERIFIED); /* the clients have it; the store does not */
 }
 
-static void on_index_done(void *arg, enum err result)
-{
-    struct fill *f = arg;
-    f->index_result = result;
-    reactor_post(f->home->reactor, &f->indexed_mail);
-}
-
 static void make_entry(struct fill *f, struct store_entry *e)
 {
     int64_t now = clock_wall_ms();
     *e = (struct store_entry){
-        .name = arena_printf(&f->arena, "%.*s %.*s %.*s", SLICE_ARG(f->route->name),
-                             SLICE_ARG(f->plan.resource), SLICE_ARG(f->plan.variant)),
+        .name = entry_name(f),
         .status = 200,
         .content_type = f->head.content_type,
         .fields = f->head.fields,
@@ -588,13 +622,13 @@ static enum step step_indexed(struct fill *f)
         counter_inc(COUNTER_STORE_ERRORS);
         log_error("index", LF_STR("id", f->id), LF_STR("reason", err_name(f->index_result)));
     }
-    if (f->verdict != VERDICT_UNCHANGED)
+    bool by_check = f->verdict == VERDICT_UNCHANGED || f->verdict == VERDICT_MOVED;
+    if (!by_check)
         return end_as(f, FILL_VERIFIED);
-    if (f->purpose == FILL_CONFIRM && f->index_result != ERR_OK) {
-        f->verdict = VERDICT_NONE; /* the bytes went meanwhile: fetch them */
-        return STEP_GET;
-    }
-    return end_as(f, FILL_UNCHANGED);
+    bool needs_index = f->verdict == VERDICT_MOVED || f->purpose == FILL_CONFIRM;
+    if (needs_index && f->index_result != ERR_OK)
+        return STEP_GET; /* the bytes went meanwhile: fetch them */
+    return end_as(f, f->verdict == VERDICT_MOVED ? FILL_MOVED : FILL_UNCHANGED);
 }
 
 /*
@@ -628,7 +662,7 @@ static void log_end(const struct fill *f)
 {
     static const char *const names[] = {
         [FILL_VERIFIED] = "stored", [FILL_UNCHANGED] = "unchanged", [FILL_NOT_FOUND] = "not_found",
-        [FILL_DENIED] = "denied",   [FILL_FAILED] = "failed",
+        [FILL_DENIED] = "denied",   [FILL_FAILED] = "failed",       [FILL_MOVED] = "moved",
     };
     bool failed = f->outcome == FILL_FAILED;
     if (failed)

@@ -37,6 +37,7 @@ enum fill_phase {
     FILL_VERIFIED,  /* the body is complete and right */
     /* The rest are ends without a body. */
     FILL_UNCHANGED, /* what is held is current: look it up */
+    FILL_MOVED,     /* the key names other bytes now, and they are held: look it up */
     FILL_NOT_FOUND,
     FILL_DENIED,
     FILL_FAILED,
@@ -84,6 +85,7 @@ enum fill_verdict {
     VERDICT_COMPLETE, /* 416 to a resume at the very end: all bytes are here */
     VERDICT_AGAIN,    /* broken off for a reason that another try may mend */
     VERDICT_UNCHANGED,
+    VERDICT_MOVED, /* by HEAD: another digest, in f->moved_to */
     VERDICT_NOT_FOUND,
     VERDICT_DENIED,
     VERDICT_FAILED,
@@ -120,6 +122,7 @@ struct fill {
     bool asking;              /* the fetch is a HEAD */
     struct digest expected;   /* what the body must have; DIGEST_NONE: unknown */
     struct digest content;    /* SHA-256, after verification */
+    struct digest moved_to;   /* VERDICT_MOVED */
     struct digest head_shown; /* what clients see; `expected`, or `content` without */
     struct slice alias_resource;
     struct slice small; /* the body of MODE_MEMORY, when it was needed in one piece */
@@ -182,6 +185,8 @@ struct fill_view {
     enum fill_phase phase;
     uint64_t file_end;
     uint64_t window_end;
+    bool from_start; /* the body is readable from its first byte on */
+    bool storing;    /* and from any byte on, once it is there */
     int fd;
     int upstream_status;
     int64_t retry_after_s;

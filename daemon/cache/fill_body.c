@@ -97,6 +97,12 @@ void follower_leave(struct follower **fop)
     fill_unref(&f);
 }
 
+/* A window loses its beginning when its readers are past it. */
+static bool has_beginning_locked(const struct fill *f)
+{
+    return f->chunks ? f->chunks->offset <= f->file_end : f->window_end <= f->file_end;
+}
+
 void follower_look(struct follower *fo, struct fill_view *view)
 {
     struct fill *f = fo->fill;
@@ -104,6 +110,8 @@ void follower_look(struct follower *fo, struct fill_view *view)
     view->phase = f->phase;
     view->file_end = f->file_end;
     view->window_end = f->window_end;
+    view->from_start = has_beginning_locked(f);
+    view->storing = f->storing;
     view->fd = f->read_fd;
     view->upstream_status = f->upstream_status;
     view->retry_after_s = f->retry_after_s;

@@ -229,6 +229,8 @@ static enum fill_verdict judge_get(struct fill *f, const struct fetch_head *head
 static enum fill_verdict judge_check(struct fill *f, const struct fetch_head *head)
 {
     enum fill_verdict v = judge_status(f, head);
+    if (head->status == 501)
+        return VERDICT_NO_HEAD; /* no outage: the method is not implemented */
     if (v == VERDICT_NOT_FOUND || v == VERDICT_FAILED)
         return v;
     if (head->status != 200)
@@ -239,9 +241,12 @@ static enum fill_verdict judge_check(struct fill *f, const struct fetch_head *he
                      !digest_equal(&claimed, &f->plan.digest);
         return other ? VERDICT_NO_HEAD : VERDICT_UNCHANGED;
     }
-    if (claimed.algo != DIGEST_NONE && digest_equal(&claimed, &f->held.shown))
+    if (claimed.algo == DIGEST_NONE)
+        return VERDICT_NO_HEAD;
+    if (digest_equal(&claimed, &f->held.shown))
         return VERDICT_UNCHANGED;
-    return VERDICT_NO_HEAD;
+    f->moved_to = claimed;
+    return VERDICT_MOVED;
 }
 
 /* The answer that a client's own HEAD will get. */

@@ -107,6 +107,13 @@ static enum lookup_state give_fill(struct lookup *l, const struct fill_view *vie
     const char *fwd = l->has_held ? "stale" : "uri-miss";
     bool relay = l->plan->kind == PLAN_RELAYED;
     uint64_t end = view->file_end > view->window_end ? view->file_end : view->window_end;
+    struct cache_status cs = {.fwd = relay ? "bypass" : fwd,
+                              .fwd_status = view->upstream_status,
+                              .stored = h->storing,
+                              .collapsed = l->joined};
+    if (l->joined_whole) /* all of it was here; only the index had not heard of it yet */
+        cs = (struct cache_status){
+            .hit = true, .has_ttl = !l->plan->immutable, .ttl = l->route->ttl_ms / 1000};
     bool complete = verified && f->purpose != FILL_ASK;
     l->answer = (struct answer){
         .status = 200,
@@ -117,11 +124,8 @@ static enum lookup_state give_fill(struct lookup *l, const struct fill_view *vie
         .shown = shown,
         .has_size = h->has_size || complete,
         .size = complete ? end : h->size,
-        .seekable = h->storing && (h->has_size || complete),
-        .status_field = {.fwd = relay ? "bypass" : fwd,
-                         .fwd_status = view->upstream_status,
-                         .stored = h->storing,
-                         .collapsed = l->joined},
+        .seekable = view->storing && (h->has_size || complete),
+        .status_field = cs,
         .body = f->purpose == FILL_ASK ? BODY_NONE : BODY_FILL,
     };
     l->state = LOOKUP_ANSWER;
@@ -155,6 +159,16 @@ static enum lookup_state turn(struct lookup *l)
     return look_again(l);
 }
 
+/* The refresh has found that the entry names other bytes now, which are held as well. */
+static enum lookup_state give_moved(struct lookup *l, const struct fill_view *view)
+{
+    struct cache_status cs = {
+        .fwd = "stale", .fwd_status = view->upstream_status, .collapsed = l->joined};
+    if (look_again(l) == LOOKUP_ANSWER)
+        l->answer.status_field = cs;
+    return l->state;
+}
+
 static enum lookup_state failed(struct lookup *l, const struct fill_view *view)
 {
     if (l->has_held && l->held_usable)
@@ -164,11 +178,34 @@ static enum lookup_state failed(struct lookup *l, const struct fill_view *view)
 
 /*
  * Is the head enough? Not for HEAD of something to be stored (a GET by digest will follow and must
- * find it), and not while a usable copy is held: a refresh that breaks off must not break a client.
+ * find it), not while a usable copy is held (a refresh that breaks off must not break a client), and
+ * not of an empty body, which its head completes.
  */
-static bool needs_whole(const struct lookup *l)
+static bool needs_whole(const struct lookup *l, const struct fill_view *view)
 {
-    return (l->head_only && l->follower->fill->head.storing) || (l->has_held && l->held_usable);
+    const struct fill_head *h = &l->follower->fill->head;
+    return (l->head_only && view->storing) || (l->has_held && l->held_usable) ||
+           (h->has_size && h->size == 0);
+}
+
+/* Was it the entry that is held here that the refresh found current? */
+static bool confirms_held(const struct lookup *l)
+{
+    const struct fill *f = l->follower->fill;
+    return l->has_held && f->purpose == FILL_REFRESH &&
+           digest_equal(&l->held.content, &f->held.content);
+}
+
+/* Headed, if this client takes the type and came in time for the first byte. */
+static enum lookup_state check_answering(struct lookup *l, const struct fill_view *view)
+{
+    if (!plan_accepts(l->plan, l->follower->fill->head.content_type))
+        return turn(l);
+    if (!view->from_start)
+        return look_again(l); /* a fill that stores nothing has dropped the beginning */
+    if (view->phase != FILL_VERIFIED && needs_whole(l, view))
+        return LOOKUP_WAITING;
+    return give_fill(l, view);
 }
 
 static enum lookup_state check_fill(struct lookup *l)
@@ -179,15 +216,12 @@ static enum lookup_state check_fill(struct lookup *l)
     case FILL_STARTING:
         return LOOKUP_WAITING;
     case FILL_ANSWERING:
-        if (!plan_accepts(l->plan, l->follower->fill->head.content_type))
-            return turn(l);
-        return needs_whole(l) ? LOOKUP_WAITING : give_fill(l, &v);
     case FILL_VERIFIED:
-        if (!plan_accepts(l->plan, l->follower->fill->head.content_type))
-            return turn(l);
-        return give_fill(l, &v);
+        return check_answering(l, &v);
     case FILL_UNCHANGED:
-        return l->has_held ? give_revalidated(l, &v) : look_again(l);
+        return confirms_held(l) ? give_revalidated(l, &v) : look_again(l);
+    case FILL_MOVED:
+        return give_moved(l, &v);
     case FILL_NOT_FOUND:
         return give_error(l, PLAN_ERR_NOT_FOUND, "", &v);
     case FILL_DENIED:
@@ -295,20 +329,41 @@ static struct fill *join_or_make(struct lookup *l, enum fill_purpose purpose, bo
 static bool index_has_it_now(struct lookup *l)
 {
     struct store_entry entry;
-    return store_lookup(l->worker->reader, &l->key, l->arena, &entry, NULL) == ERR_OK;
+    struct store_body body;
+    if (store_lookup(l->worker->reader, &l->key, l->arena, &entry, &body) != ERR_OK)
+        return false;
+    if (!body.is_inline)
+        close(body.fd);
+    return true;
+}
+
+/* The fill of somebody else may be as good as over. */
+static enum lookup_state check_joined(struct lookup *l)
+{
+    struct fill_view v;
+    follower_look(l->follower, &v);
+    l->joined_whole = v.phase == FILL_VERIFIED;
+    counter_inc(l->joined_whole ? COUNTER_HITS : COUNTER_COLLAPSED);
+    return check_fill(l);
+}
+
+/* A remembered 404; false when there is none. */
+static bool give_negative(struct lookup *l)
+{
+    int64_t left_ms = negatives_left(l->worker->engine->negatives, &l->key, clock_mono_ms());
+    if (left_ms <= 0)
+        return false;
+    counter_inc(COUNTER_NEGATIVE_HITS);
+    give_error(l, PLAN_ERR_NOT_FOUND, "", NULL);
+    l->error_status = (struct cache_status){.hit = true, .has_ttl = true, .ttl = left_ms / 1000};
+    return true;
 }
 
 static enum lookup_state miss(struct lookup *l)
 {
     struct engine *e = l->worker->engine;
-    int64_t negative_ms = negatives_left(e->negatives, &l->key, clock_mono_ms());
-    if (negative_ms > 0) {
-        counter_inc(COUNTER_NEGATIVE_HITS);
-        give_error(l, PLAN_ERR_NOT_FOUND, "", NULL);
-        l->error_status =
-            (struct cache_status){.hit = true, .has_ttl = true, .ttl = negative_ms / 1000};
+    if (give_negative(l))
         return l->state;
-    }
     if (l->head_only && l->plan->head == HEAD_ASKS)
         return start_private(l, FILL_ASK);
     enum fill_purpose purpose = FILL_FETCH;
@@ -323,22 +378,24 @@ static enum lookup_state miss(struct lookup *l)
         fill_withdraw(f);
         return look_again(l);
     }
-    counter_inc(started ? COUNTER_MISSES : COUNTER_COLLAPSED);
     l->joined = !started;
     set_patience(l, e->wait_timeout_ms);
     enum lookup_state state = follow(l, f);
     if (started) {
+        counter_inc(COUNTER_MISSES);
         fill_start(f);
         return state;
     }
     fill_unref(&f);
-    return state == LOOKUP_WAITING ? check_fill(l) : state;
+    return state == LOOKUP_WAITING ? check_joined(l) : state;
 }
 
 /* --- stale --- */
 
 static enum lookup_state stale(struct lookup *l, enum freshness how)
 {
+    if (give_negative(l))
+        return l->state; /* the upstream has removed it: believed, for a while */
     l->held_usable = how != STALE_TOO_OLD;
     if (l->held_usable && upstream_set_is_down(l->route->upstreams))
         return give_stale(l, true, 0);
@@ -381,7 +438,7 @@ static void drop_held(struct lookup *l)
 static enum lookup_state look_once(struct lookup *l)
 {
     l->now_ms = clock_wall_ms();
-    l->joined = false;
+    l->joined = l->joined_whole = false;
     cache_key(l->route->name, l->plan->resource, l->plan->variant, &l->key);
     enum err rc = store_lookup(l->worker->reader, &l->key, l->arena, &l->held, &l->held_body);
     if (rc == ERR_NOTFOUND)
@@ -411,18 +468,24 @@ static enum lookup_state look(struct lookup *l)
     return look_once(l);
 }
 
-enum lookup_state lookup_start(struct lookup *l)
+static enum lookup_state relay(struct lookup *l)
 {
-    l->state = LOOKUP_WAITING;
-    l->has_held = l->held_usable = l->joined = l->timer_set = false;
-    l->rounds = 0;
-    l->follower = NULL;
-    l->held_body.fd = -1;
-    if (l->plan->kind != PLAN_RELAYED)
-        return look(l);
     l->now_ms = clock_wall_ms();
     cache_key(l->route->name, l->plan->resource, l->plan->variant, &l->key);
     return start_private(l, l->head_only ? FILL_ASK : FILL_RELAY);
+}
+
+enum lookup_state lookup_start(struct lookup *l)
+{
+    l->state = LOOKUP_WAITING;
+    l->has_held = l->held_usable = l->joined = l->joined_whole = l->timer_set = false;
+    l->rounds = 0;
+    l->follower = NULL;
+    l->held_body.fd = -1;
+    enum lookup_state state = l->plan->kind == PLAN_RELAYED ? relay(l) : look(l);
+    if (state != LOOKUP_WAITING)
+        stop_timer(l);
+    return state;
 }
 
 void lookup_end(struct lookup *l)
@@ -451,6 +514,8 @@ static void fill_piece(struct lookup *l, uint64_t pos, uint64_t end, bool last, 
         stop--;
     if (pos >= stop) {
         piece->kind = verified ? (pos >= have ? PIECE_END : PIECE_FAILED) : PIECE_WAIT;
+        if (piece->kind == PIECE_WAIT)
+            follower_taken(l->follower, pos); /* nothing before it is waited for */
         return;
     }
     if (pos < v.file_end && v.fd >= 0) {

@@ -10,85 +10,54 @@ static const struct slice field_names[HF_COUNT] = {
 
 /* Length, first and last letter tell all rows apart. */
 #define NAME_KEY(length, first, last) ((unsigned)(length) << 16 | (first) << 8 | (last))
+#define ROW(length, first, last, id)                                                               \
+    case NAME_KEY(length, first, last):                                                            \
+        return HF_##id
 
 /* The only row that a name of this length, first and last letter (lower case) can be. */
 static enum http_field_id field_candidate(unsigned key)
 {
     switch (key) {
-    case NAME_KEY(2, 't', 'e'):
-        return HF_TE;
-    case NAME_KEY(3, 'a', 'e'):
-        return HF_AGE;
-    case NAME_KEY(3, 'v', 'a'):
-        return HF_VIA;
-    case NAME_KEY(4, 'd', 'e'):
-        return HF_DATE;
-    case NAME_KEY(4, 'e', 'g'):
-        return HF_ETAG;
-    case NAME_KEY(4, 'h', 't'):
-        return HF_HOST;
-    case NAME_KEY(4, 'l', 'k'):
-        return HF_LINK;
-    case NAME_KEY(5, 'r', 'e'):
-        return HF_RANGE;
-    case NAME_KEY(6, 'a', 't'):
-        return HF_ACCEPT;
-    case NAME_KEY(6, 'c', 'e'):
-        return HF_COOKIE;
-    case NAME_KEY(6, 'e', 't'):
-        return HF_EXPECT;
-    case NAME_KEY(7, 't', 'r'):
-        return HF_TRAILER;
-    case NAME_KEY(7, 'u', 'e'):
-        return HF_UPGRADE;
-    case NAME_KEY(7, 'w', 'g'):
-        return HF_WARNING;
-    case NAME_KEY(8, 'i', 'e'):
-        return HF_IF_RANGE;
-    case NAME_KEY(8, 'l', 'n'):
-        return HF_LOCATION;
-    case NAME_KEY(10, 'c', 'n'):
-        return HF_CONNECTION;
-    case NAME_KEY(10, 'k', 'e'):
-        return HF_KEEP_ALIVE;
-    case NAME_KEY(10, 'u', 't'):
-        return HF_USER_AGENT;
-    case NAME_KEY(11, 'r', 'r'):
-        return HF_RETRY_AFTER;
-    case NAME_KEY(12, 'c', 'e'):
-        return HF_CONTENT_TYPE;
-    case NAME_KEY(13, 'a', 'n'):
-        return HF_AUTHORIZATION;
-    case NAME_KEY(13, 'c', 'e'):
-        return HF_CONTENT_RANGE;
-    case NAME_KEY(13, 'c', 'l'):
-        return HF_CACHE_CONTROL;
-    case NAME_KEY(13, 'i', 'h'):
-        return HF_IF_NONE_MATCH;
-    case NAME_KEY(13, 'l', 'd'):
-        return HF_LAST_MODIFIED;
-    case NAME_KEY(14, 'c', 'h'):
-        return HF_CONTENT_LENGTH;
-    case NAME_KEY(15, 'a', 'g'):
-        return HF_ACCEPT_ENCODING;
-    case NAME_KEY(16, 'c', 'g'):
-        return HF_CONTENT_ENCODING;
-    case NAME_KEY(16, 'p', 'n'):
-        return HF_PROXY_CONNECTION;
-    case NAME_KEY(16, 'w', 'e'):
-        return HF_WWW_AUTHENTICATE;
-    case NAME_KEY(17, 'i', 'e'):
-        return HF_IF_MODIFIED_SINCE;
-    case NAME_KEY(17, 't', 'g'):
-        return HF_TRANSFER_ENCODING;
-    case NAME_KEY(19, 'o', 'd'):
-        return HF_OCI_FILTERS_APPLIED;
-    case NAME_KEY(21, 'd', 't'):
-        return HF_DOCKER_CONTENT_DIGEST;
+        ROW(2, 't', 'e', TE);
+        ROW(3, 'a', 'e', AGE);
+        ROW(3, 'v', 'a', VIA);
+        ROW(4, 'd', 'e', DATE);
+        ROW(4, 'e', 'g', ETAG);
+        ROW(4, 'h', 't', HOST);
+        ROW(4, 'l', 'k', LINK);
+        ROW(5, 'r', 'e', RANGE);
+        ROW(6, 'a', 't', ACCEPT);
+        ROW(6, 'c', 'e', COOKIE);
+        ROW(6, 'e', 't', EXPECT);
+        ROW(7, 't', 'r', TRAILER);
+        ROW(7, 'u', 'e', UPGRADE);
+        ROW(7, 'w', 'g', WARNING);
+        ROW(8, 'i', 'e', IF_RANGE);
+        ROW(8, 'l', 'n', LOCATION);
+        ROW(10, 'c', 'n', CONNECTION);
+        ROW(10, 'k', 'e', KEEP_ALIVE);
+        ROW(10, 'u', 't', USER_AGENT);
+        ROW(11, 'r', 'r', RETRY_AFTER);
+        ROW(12, 'c', 'e', CONTENT_TYPE);
+        ROW(13, 'a', 'n', AUTHORIZATION);
+        ROW(13, 'c', 'e', CONTENT_RANGE);
+        ROW(13, 'c', 'l', CACHE_CONTROL);
+        ROW(13, 'i', 'h', IF_NONE_MATCH);
+        ROW(13, 'l', 'd', LAST_MODIFIED);
+        ROW(14, 'c', 'h', CONTENT_LENGTH);
+        ROW(15, 'a', 'g', ACCEPT_ENCODING);
+        ROW(16, 'c', 'g', CONTENT_ENCODING);
+        ROW(16, 'p', 'n', PROXY_CONNECTION);
+        ROW(16, 'w', 'e', WWW_AUTHENTICATE);
+        ROW(17, 'i', 'e', IF_MODIFIED_SINCE);
+        ROW(17, 't', 'g', TRANSFER_ENCODING);
+        ROW(19, 'o', 'd', OCI_FILTERS_APPLIED);
+        ROW(21, 'd', 't', DOCKER_CONTENT_DIGEST);
     default:
         return HF_OTHER;
     }
 }
+#undef ROW
 
 static unsigned lower(char c)
 {
@@ -175,6 +144,9 @@ bool http_is_field_value(struct slice s)
 /* Offset of the first separator outside a quoted string, or s.n. */
 static size_t find_unquoted(struct slice s, char separator)
 {
+    size_t first = slice_find(s, separator);
+    if (slice_find(slice_to(s, first), '"') == first)
+        return first;
     bool quoted = false;
     for (size_t i = 0; i < s.n; i++) {
         if (s.p[i] == '"')

@@ -12,27 +12,16 @@ static unsigned default_port(bool https)
     return https ? 443 : 80;
 }
 
-/* A literal without brackets; inet_pton knows no zone. */
-static bool is_v6_address(struct slice s)
+/* An address as inet_pton takes it: no zone, and for IPv4 four decimal numbers only. */
+static bool is_address_text(int family, struct slice s)
 {
     char text[INET6_ADDRSTRLEN];
-    struct in6_addr address;
+    struct in6_addr address; /* the larger of the two */
     if (s.n >= sizeof text || memchr(s.p, 0, s.n))
         return false;
     memcpy(text, s.p, s.n);
     text[s.n] = 0;
-    return inet_pton(AF_INET6, text, &address) == 1;
-}
-
-static bool is_v4_address(struct slice s)
-{
-    char text[INET_ADDRSTRLEN];
-    struct in_addr address;
-    if (s.n >= sizeof text || memchr(s.p, 0, s.n))
-        return false;
-    memcpy(text, s.p, s.n);
-    text[s.n] = 0;
-    return inet_pton(AF_INET, text, &address) == 1;
+    return inet_pton(family, text, &address) == 1;
 }
 
 /* Digits, or a hexadecimal number with 0x: a resolver takes a host that ends so for an address. */
@@ -81,7 +70,7 @@ static bool is_name_or_v4(struct slice host)
         return false;
     struct slice name = host.p[host.n - 1] == '.' ? slice_to(host, host.n - 1) : host;
     if (is_number(slice_from(name, last_label(name))))
-        return is_v4_address(host);
+        return is_address_text(AF_INET, host);
     return true;
 }
 
@@ -104,7 +93,7 @@ bool http_authority_parse(struct slice text, struct slice *host, unsigned *port)
             return false;
         name = slice_of(text.p + 1, close - 1);
         rest = slice_from(text, close + 1);
-        if (!is_v6_address(name))
+        if (!is_address_text(AF_INET6, name))
             return false;
     } else {
         size_t colon = slice_find(text, ':');

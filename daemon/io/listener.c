@@ -103,9 +103,12 @@ static void on_acceptable(struct watch *w, unsigned what)
     struct listener *l = container_of(w, struct listener, watch);
     (void)what;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        int fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+        socklen_t size = sizeof address;
+        int fd = accept4(w->fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            l->on_accept(l->arg, fd);
+            struct peer peer = peer_of(&address);
+            l->on_accept(l->arg, fd, &peer);
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 _Static_assert(sizeof(struct event) <= sizeof(struct io_event), "struct event does not fit");
@@ -84,7 +85,7 @@ enum err reactor_new(struct reactor **out, struct errinfo *info)
     must(config != NULL);
     /* One thread only touches the base; EV_CLOSED needs a backend that can see it. */
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_PRECISE_TIMER);
-    event_config_require_features(config, EV_FEATURE_EARLY_CLOSE);
+    event_config_require_features(config, EV_FEATURE_EARLY_CLOSE | EV_FEATURE_ET);
     r->base = event_base_new_with_config(config);
     event_config_free(config);
     if (!r->base) {
@@ -136,20 +137,43 @@ void reactor_post(struct reactor *r, struct mail *m)
         reactor_wake(r);
 }
 
+/* Has the peer gone? Bytes that wait to be read do not matter. */
+static bool is_closed(int fd)
+{
+    char byte;
+    ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
 static void on_watch(evutil_socket_t fd, short what, void *arg)
 {
     struct watch *w = arg;
-    (void)fd;
     unsigned got = 0;
     if (what & EV_READ)
         got |= WATCH_READ;
     if (what & EV_WRITE)
         got |= WATCH_WRITE;
-    if (what & EV_CLOSED)
+    if ((w->interest & WATCH_CLOSED) && ((what & EV_CLOSED) || is_closed(fd)))
         got |= WATCH_CLOSED;
     got &= w->interest;
     if (got)
         w->on_ready(w, got);
+}
+
+/*
+ * libevent reports a reset as readable and writable, not as closed. So closed means an
+ * edge-triggered look at readability too: bytes that stay unread wake us once, not for ever.
+ */
+static short libevent_flags(unsigned interest)
+{
+    short what = EV_PERSIST;
+    if (interest & WATCH_READ)
+        what |= EV_READ;
+    if (interest & WATCH_WRITE)
+        what |= EV_WRITE;
+    if (interest & WATCH_CLOSED)
+        what |= EV_CLOSED | EV_READ | EV_ET;
+    return what;
 }
 
 void watch_init(struct watch *w, struct reactor *r, int fd,
@@ -171,14 +195,9 @@ void watch_set(struct watch *w, unsigned interest)
     w->interest = interest;
     if (!interest)
         return;
-    short what = EV_PERSIST;
-    if (interest & WATCH_READ)
-        what |= EV_READ;
-    if (interest & WATCH_WRITE)
-        what |= EV_WRITE;
-    if (interest & WATCH_CLOSED)
-        what |= EV_CLOSED;
-    must(event_assign(e, w->reactor->base, w->fd, what, on_watch, w) == 0);
+    /* WATCH_CLOSED is edge-triggered, the others are not. */
+    assert(!(interest & WATCH_CLOSED) || interest == WATCH_CLOSED);
+    must(event_assign(e, w->reactor->base, w->fd, libevent_flags(interest), on_watch, w) == 0);
     must(event_add(e, NULL) == 0);
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -18,6 +19,13 @@ void stream_close(struct stream *s)
     watch_set(&s->watch, 0);
     close(s->watch.fd);
     s->watch.fd = -1;
+}
+
+void stream_reset(struct stream *s)
+{
+    struct linger now = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(s->watch.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    stream_close(s);
 }
 
 static enum io_result failed(void)
@@ -62,25 +70,24 @@ enum io_result stream_sendfile(struct stream *s, int fd, uint64_t offset, size_t
     return IO_DONE;
 }
 
-void stream_peer(const struct stream *s, char out[64])
+struct peer peer_of(const struct sockaddr_storage *address)
 {
-    struct sockaddr_storage a;
-    socklen_t n = sizeof a;
-    char host[INET6_ADDRSTRLEN] = "?";
-    unsigned port = 0;
-    if (getpeername(s->watch.fd, (struct sockaddr *)&a, &n) != 0)
-        a.ss_family = AF_UNSPEC;
-    if (a.ss_family == AF_INET) {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)&a;
-        inet_ntop(AF_INET, &in->sin_addr, host, sizeof host);
-        port = ntohs(in->sin_port);
-        snprintf(out, 64, "%s:%u", host, port);
-    } else if (a.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)&a;
-        inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof host);
-        port = ntohs(in6->sin6_port);
-        snprintf(out, 64, "[%s]:%u", host, port);
-    } else {
-        snprintf(out, 64, "?");
+    struct peer p = {.v6 = address->ss_family == AF_INET6};
+    if (p.v6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)address;
+        memcpy(p.ip, &in6->sin6_addr, 16);
+        p.port = ntohs(in6->sin6_port);
+    } else if (address->ss_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)address;
+        memcpy(p.ip, &in->sin_addr, 4);
+        p.port = ntohs(in->sin_port);
     }
+    return p;
+}
+
+void peer_text(const struct peer *peer, char out[PEER_TEXT_MAX])
+{
+    char host[INET6_ADDRSTRLEN] = "?";
+    inet_ntop(peer->v6 ? AF_INET6 : AF_INET, peer->ip, host, sizeof host);
+    snprintf(out, PEER_TEXT_MAX, peer->v6 ? "[%s]:%u" : "%s:%u", host, peer->port);
 }

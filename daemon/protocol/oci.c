@@ -533,8 +533,10 @@ static bool is_next_link(struct slice params)
 
 static bool query_is_clean(struct slice query)
 {
+    const struct slice unsafe = SLICE("<>\"\\");
+
     for (size_t i = 0; i < query.n; i++)
-        if (query.p[i] <= ' ' || query.p[i] > '~' || memchr("<>\"\\", query.p[i], 4))
+        if (query.p[i] <= ' ' || query.p[i] > '~' || slice_find(unsafe, query.p[i]) < unsafe.n)
             return false;
     return query.n > 0;
 }
@@ -707,7 +709,6 @@ static void set_manifest_rules(struct plan *plan)
 {
     plan->head = HEAD_FILLS;
     plan->accept = SLICE(MODERN_ACCEPT);
-    plan->accepts_any = true;
     plan->max_size = MANIFEST_MAX;
     plan->inspect = inspect_manifest;
     plan->digest_field = SLICE("Docker-Content-Digest");
@@ -846,7 +847,6 @@ static bool plan_list(struct plan *plan, struct arena *a, const struct plan_inpu
     plan->refresh = REFRESH_CONDITIONAL;
     plan->head = HEAD_FILLS;
     plan->max_size = LIST_MAX;
-    plan->accepts_any = true;
     plan->bare_content_type = true;
     plan->type_count = 1;
     plan->kept_fields = list_fields;
@@ -908,7 +908,8 @@ static bool plan_request(const struct plan_input *in, struct arena *a, struct pl
 {
     struct target t = parse_path(in->path);
 
-    *plan = (struct plan){.render_error = render_error, .fields = SLICE(API_VERSION)};
+    *plan = (struct plan){
+        .render_error = render_error, .fields = SLICE(API_VERSION), .accepts_any = true};
     if (in->request->method != HTTP_GET && in->request->method != HTTP_HEAD)
         return refuse(plan, PLAN_ERR_METHOD, SLICE(""));
     switch (t.endpoint) {

@@ -36,7 +36,7 @@ static void conn_free(struct conn *c)
     worker_conn_gone(w);
 }
 
-void conn_close(struct conn *c)
+static void end(struct conn *c, void (*close_stream)(struct stream *s))
 {
     if (c->dying)
         return;
@@ -45,7 +45,17 @@ void conn_close(struct conn *c)
     if (c->exchange)
         exchange_free(c->exchange);
     c->exchange = NULL;
-    stream_close(&c->stream);
+    close_stream(&c->stream);
+}
+
+void conn_close(struct conn *c)
+{
+    end(c, stream_close);
+}
+
+void conn_break(struct conn *c)
+{
+    end(c, stream_reset);
 }
 
 void conn_enter(struct conn *c)
@@ -155,12 +165,24 @@ static void begin_body(struct conn *c, const struct http_request *r)
         exchange_run(c->exchange);
 }
 
+/* A method begins with a letter; a TLS hello on a plain port, say, need not wait for its end. */
+static bool may_be_request(struct slice data)
+{
+    while (data.n && (data.p[0] == '\r' || data.p[0] == '\n'))
+        data = slice_from(data, 1);
+    return data.n == 0 || http_is_token(slice_to(data, 1));
+}
+
 /* Returns the bytes used; 0: the head is not complete, or refused. */
 static size_t take_head(struct conn *c, struct slice data)
 {
     size_t n = http_head_length(data, &c->scanned);
     if (n > HTTP_HEAD_MAX || (n == 0 && data.n >= HTTP_HEAD_MAX)) {
         reject(c, 431, "the request head is too large");
+        return data.n;
+    }
+    if (!may_be_request(data)) {
+        reject(c, 400, "this is no HTTP request");
         return data.n;
     }
     if (n == 0) {
@@ -297,7 +319,7 @@ void conn_exchange_over(struct conn *c, bool broken)
     exchange_free(c->exchange);
     c->exchange = NULL;
     if (broken) {
-        conn_close(c);
+        conn_break(c);
         return;
     }
     if (c->close_after || c->worker->stopping) {
@@ -370,14 +392,17 @@ void conn_on_deadline(struct deadline *d)
             counter_inc(COUNTER_CLIENT_TIMEOUTS);
         if (c->exchange)
             c->exchange->aborted = true;
-        conn_close(c);
+        if (c->out == OUT_SEND)
+            conn_break(c);
+        else
+            conn_close(c);
     }
     conn_leave(c);
 }
 
 /* --- birth --- */
 
-void conn_accept(void *arg, int fd)
+void conn_accept(void *arg, int fd, const struct peer *peer)
 {
     const struct listen_point *point = arg;
     struct server_worker *w = point->worker;
@@ -397,6 +422,7 @@ void conn_accept(void *arg, int fd)
     }
     c->worker = w;
     c->point = point;
+    c->peer = *peer;
     c->next = w->conns;
     if (c->next)
         c->next->prev = c;

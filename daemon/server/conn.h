@@ -72,6 +72,7 @@ struct conn {
     struct deadline deadline;
     struct deadline_queue *deadline_queue;
     const struct listen_point *point;
+    struct peer peer;
     struct exchange *exchange; /* NULL between requests */
     enum conn_in in;
     enum conn_out out;
@@ -106,8 +107,8 @@ struct exchange {
     int64_t started_ms;
     char id[REQUEST_ID_LENGTH + 1];
     int status;
-    struct slice cache; /* Cache-Status, for the log */
-    bool aborted;       /* the client left, or was dropped */
+    const char *cache; /* what the cache did, in a word, for the log */
+    bool aborted;      /* the client left, or was dropped */
     /* Sending. */
     struct part *parts;
     size_t part_count, part_at;
@@ -122,7 +123,7 @@ struct exchange {
 };
 
 /* --- conn.c --- */
-void conn_accept(void *point, int fd);
+void conn_accept(void *point, int fd, const struct peer *peer);
 /* The exchange's answer is completely sent, or cannot be completed (broken). */
 void conn_exchange_over(struct conn *c, bool broken);
 void conn_set_out(struct conn *c, enum conn_out out);
@@ -133,6 +134,8 @@ void conn_on_deadline(struct deadline *d);
 void conn_enter(struct conn *c);
 void conn_leave(struct conn *c);
 void conn_close(struct conn *c);
+/* The same when the answer is not complete: the client must not take it for one. */
+void conn_break(struct conn *c);
 
 /* --- exchange.c --- */
 /* NULL when memory is out. */

@@ -12,10 +12,27 @@ static enum deliver_result blocked_or_broken(enum io_result io)
     return io == IO_AGAIN ? DELIVER_BLOCKED : DELIVER_BROKEN;
 }
 
-/* Text, and behind it what of the body is in memory anyway, in one call. */
-static enum deliver_result send_text(struct exchange *x, struct part *p, struct slice memory,
-                                     bool more)
+/* A small body that is in memory goes out with the head. */
+static struct slice memory_behind(const struct exchange *x, const struct part *p)
 {
+    if (p->first == p->end || x->lookup.answer.body != BODY_MEMORY)
+        return slice_of(NULL, 0);
+    return slice_of(x->lookup.held_body.bytes.p + x->pos, (size_t)(p->end - x->pos));
+}
+
+/* Is it sure that more bytes come right behind this text? Only then may the kernel hold it back. */
+static bool follows_at_once(const struct exchange *x, const struct part *p)
+{
+    if (p->first < p->end)
+        return x->lookup.answer.body == BODY_FILE;
+    return x->part_at + 1 < x->part_count && x->parts[x->part_at + 1].text.n > 0;
+}
+
+/* Text, and behind it what of the body is in memory anyway, in one call. */
+static enum deliver_result send_text(struct exchange *x, struct part *p)
+{
+    struct slice memory = memory_behind(x, p);
+    bool more = !memory.n && follows_at_once(x, p);
     struct iovec iov[2] = {
         {.iov_base = (void *)(uintptr_t)p->text.p, .iov_len = p->text.n},
         {.iov_base = (void *)(uintptr_t)memory.p, .iov_len = memory.n},
@@ -31,8 +48,7 @@ static enum deliver_result send_text(struct exchange *x, struct part *p, struct 
     return DELIVER_DONE;
 }
 
-static enum deliver_result send_piece(struct exchange *x, const struct piece *piece, size_t n,
-                                      bool more)
+static enum deliver_result send_piece(struct exchange *x, const struct piece *piece, size_t n)
 {
     size_t moved;
     enum io_result io;
@@ -40,7 +56,7 @@ static enum deliver_result send_piece(struct exchange *x, const struct piece *pi
         io = stream_sendfile(&x->conn->stream, piece->fd, piece->offset, n, &moved);
     } else {
         struct iovec iov = {.iov_base = (void *)(uintptr_t)piece->bytes, .iov_len = n};
-        io = stream_writev(&x->conn->stream, &iov, 1, more, &moved);
+        io = stream_writev(&x->conn->stream, &iov, 1, false, &moved);
     }
     if (io != IO_DONE)
         return blocked_or_broken(io);
@@ -103,15 +119,7 @@ static enum deliver_result send_body(struct exchange *x, struct part *p, size_t 
     }
     if (x->chunked && n > x->chunk_left)
         n = (size_t)x->chunk_left;
-    return send_piece(x, &piece, n, x->pos + n < p->end);
-}
-
-/* A small body that is in memory goes out with the head. */
-static struct slice memory_behind(const struct exchange *x, const struct part *p)
-{
-    if (p->first == p->end || x->lookup.answer.body != BODY_MEMORY)
-        return slice_of(NULL, 0);
-    return slice_of(x->lookup.held_body.bytes.p + x->pos, (size_t)(p->end - x->pos));
+    return send_piece(x, &piece, n);
 }
 
 static bool part_is_over(const struct exchange *x, const struct part *p)
@@ -132,12 +140,8 @@ enum deliver_result deliver(struct exchange *x)
         }
         if (x->sent >= turn_end)
             return DELIVER_BLOCKED;
-        enum deliver_result r;
-        if (p->text.n)
-            r = send_text(x, p, memory_behind(x, p),
-                          p->first < p->end || x->part_at + 1 < x->part_count);
-        else
-            r = send_body(x, p, (size_t)(turn_end - x->sent));
+        enum deliver_result r =
+            p->text.n ? send_text(x, p) : send_body(x, p, (size_t)(turn_end - x->sent));
         if (r != DELIVER_DONE)
             return r;
     }

@@ -32,14 +32,15 @@ struct exchange *exchange_new(struct conn *c)
 /* The query is left out: it may be signed or hold a token. */
 static void access_log(const struct exchange *x)
 {
-    char peer[64];
+    char peer[PEER_TEXT_MAX];
     const struct http_request *r = &x->request;
-    stream_peer(&x->conn->stream, peer);
+    peer_text(&x->conn->peer, peer);
     log_info("request", LF_STR("id", x->id), LF_STR("client", peer),
              LF_SLICE("method", r->method_text), LF_SLICE("target", r->path),
              LF_INT("status", x->status), LF_INT("bytes", x->sent),
              LF_SLICE("route", x->routing.route ? x->routing.route->cache.name : SLICE("")),
-             LF_SLICE("cache", x->cache), LF_INT("ms", clock_mono_ms() - x->started_ms),
+             LF_STR("cache", x->cache ? x->cache : "none"),
+             LF_INT("ms", clock_mono_ms() - x->started_ms),
              LF_STR("end", x->aborted ? "aborted" : "complete"));
 }
 
@@ -88,7 +89,8 @@ static void plain_error(struct arena *a, enum plan_error error, struct slice det
         [PLAN_ERR_NO_ROUTE] = {404, "nothing is served here"},
         [PLAN_ERR_NOT_FOUND] = {404, "not found"},
         [PLAN_ERR_DENIED] = {404, "not found"},
-        [PLAN_ERR_UNSUPPORTED] = {405, "not supported by a cache"},
+        [PLAN_ERR_METHOD] = {405, "this is read-only"},
+        [PLAN_ERR_UNSUPPORTED] = {404, "not supported by a cache"},
         [PLAN_ERR_UPSTREAM] = {503, "the upstream fails"},
         [PLAN_ERR_BUSY] = {503, "the cache is busy"},
     };
@@ -107,8 +109,6 @@ static void answer_error(struct exchange *x, enum plan_error error, struct slice
     if (x->plan.render_error)
         render = x->plan.render_error;
     render(&x->arena, error, detail, &page);
-    if (error == PLAN_ERR_UNSUPPORTED && !page.fields.n && page.status == 405)
-        page.fields = SLICE("Allow: GET, HEAD\r\n");
     send_made(x, page.body.p && respond_page(x, &page, cs, retry_after_s));
 }
 
@@ -127,10 +127,13 @@ void exchange_reject(struct exchange *x, int status, const char *why)
 static void answer_lookup(struct exchange *x)
 {
     struct lookup *l = &x->lookup;
-    if (l->state == LOOKUP_ANSWER)
+    if (l->state == LOOKUP_ANSWER) {
         send_made(x, respond_answer(x));
-    else
-        answer_error(x, l->error, l->error_detail, &l->error_status, l->retry_after_s);
+        return;
+    }
+    bool absent = l->error == PLAN_ERR_NOT_FOUND || l->error == PLAN_ERR_DENIED;
+    answer_error(x, l->error, absent ? x->plan.resource : l->error_detail, &l->error_status,
+                 l->retry_after_s);
 }
 
 static void on_lookup_ready(struct lookup *l)
@@ -223,7 +226,7 @@ static void run_admin(struct exchange *x)
     struct plan_page page;
     bool reads = x->request.method == HTTP_GET || x->request.method == HTTP_HEAD;
     if (!reads)
-        answer_error(x, PLAN_ERR_UNSUPPORTED, SLICE(""), NULL, 0);
+        answer_error(x, PLAN_ERR_METHOD, SLICE(""), NULL, 0);
     else if (admin_page(x->conn->worker->service, &x->request, &x->arena, &page))
         send_made(x, respond_page(x, &page, NULL, 0));
     else
@@ -241,7 +244,9 @@ void exchange_run(struct exchange *x)
         answer_error(x, PLAN_ERR_BAD_REQUEST, SLICE("the path is malformed"), NULL, 0);
     } else {
         x->routing = route_request(s, x->conn->point->route, &x->request, &x->arena);
-        if (x->routing.route)
+        if (!x->routing.path.p)
+            conn_exchange_over(x->conn, true); /* no memory left for this request */
+        else if (x->routing.route)
             run_plan(x);
         else
             answer_error(x, PLAN_ERR_NO_ROUTE, route_list(s, &x->arena), NULL, 0);

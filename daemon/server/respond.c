@@ -41,12 +41,23 @@ static bool finish(struct exchange *x, struct head_writer *w)
     return head_done(w);
 }
 
+static const char *cache_word(const struct cache_status *cs)
+{
+    if (cs->hit)
+        return cs->has_ttl && cs->ttl < 0 ? "stale" : "hit";
+    if (cs->collapsed)
+        return "collapsed";
+    if (cs->fwd && strcmp(cs->fwd, "stale") == 0)
+        return "refreshed";
+    return cs->fwd && strcmp(cs->fwd, "bypass") == 0 ? "bypass" : "miss";
+}
+
 static void add_cache_status(struct exchange *x, struct head_writer *w,
                              const struct cache_status *cs)
 {
     char text[128];
-    x->cache = arena_copy(&x->arena, cache_status_format(cs, text));
-    head_add(w, SLICE("Cache-Status"), x->cache);
+    x->cache = cache_word(cs);
+    head_add(w, SLICE("Cache-Status"), cache_status_format(cs, text));
 }
 
 static struct part *new_parts(struct exchange *x, size_t n)

@@ -61,11 +61,10 @@ static const struct route *default_route(const struct service *s, const struct p
     return NULL;
 }
 
+/* The root itself, or root + "/...". */
 static bool under_root(struct slice path, struct slice root)
 {
-    if (!root.n)
-        return false;
-    return slice_starts(path, root) || slice_eq(path, slice_to(root, root.n - 1));
+    return root.n && slice_starts(path, root) && (path.n == root.n || path.p[root.n] == '/');
 }
 
 /* The protocol whose root the path is under, or NULL. */

@@ -61,12 +61,18 @@ void fetch_exchange_log(struct fetch *f)
     char room[1024];
     arena_init(&a, room, sizeof room, URL_MAX);
     bool head = f->ask.method == FETCH_HEAD && !x->for_token;
-    log_info("upstream", LF_SLICE("id", f->ask.id),
-             LF_STR("purpose", x->for_token ? "token" : "fetch"),
-             LF_STR("method", head ? "HEAD" : "GET"), LF_SLICE("url", http_url_for_log(&a, x->url)),
-             LF_INT("status", x->status), LF_INT("bytes", x->received),
-             LF_INT("ms", clock_mono_ms() - x->began_ms),
-             LF_STR("error", x->result == ERR_OK ? "" : x->info.msg));
+    const struct log_field fields[] = {
+        LF_SLICE("id", f->ask.id),
+        LF_STR("purpose", x->for_token ? "token" : "fetch"),
+        LF_STR("method", head ? "HEAD" : "GET"),
+        LF_SLICE("url", http_url_for_log(&a, x->url)),
+        LF_INT("status", x->status),
+        LF_INT("bytes", x->received),
+        LF_INT("ms", clock_mono_ms() - x->began_ms),
+        LF_STR("error", x->info.msg),
+    };
+    size_t n = sizeof fields / sizeof fields[0];
+    log_event(LOG_LEVEL_INFO, "upstream", fields, x->result == ERR_OK ? n - 1 : n);
     arena_reset(&a);
 }
 
@@ -206,7 +212,7 @@ static enum fetch_flow on_head(void *arg, struct answer_head *head)
 }
 
 /* While the consumer pauses no deadline runs: it is not the upstream that is slow. */
-static enum fetch_flow pause(struct fetch *f)
+static enum fetch_flow hold_back(struct fetch *f)
 {
     f->paused = true;
     timer_clear(&f->deadline);
@@ -221,12 +227,12 @@ static enum fetch_flow on_body(void *arg, const void *bytes, size_t n)
     if (!f->delivering || f->aborted)
         return fetch_exchange_discard(f, n) ? FETCH_CONTINUE : FETCH_ABORT;
     if (f->held)
-        return pause(f);
+        return hold_back(f);
     enum fetch_flow flow = f->ops->on_body(f->arg, bytes, n);
     if (f->cancelled)
         return FETCH_ABORT;
     if (flow == FETCH_PAUSE)
-        return pause(f);
+        return hold_back(f);
     f->aborted = flow == FETCH_ABORT;
     f->last_byte_ms = clock_mono_ms();
     f->exchange.received += n;

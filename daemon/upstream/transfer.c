@@ -125,7 +125,7 @@ static enum err result_of(struct transfer *t, CURLcode rc)
     if (t->stopped)
         return t->info.code;
     if (rc == CURLE_OK && !t->head->complete)
-        return err_set(&t->info, ERR_PROTO, "the answer has no head");
+        return err_set(&t->info, ERR_PROTO, "the head of the answer is not complete");
     const char *text = t->error[0] ? t->error : curl_easy_strerror(rc);
     return rc == CURLE_OK ? ERR_OK : err_set(&t->info, code_of(rc), "%s", text);
 }

@@ -106,9 +106,10 @@ struct lookup {
     struct store_entry held;
     struct store_body held_body;
     bool has_held;
-    bool held_usable; /* may be served when the upstream fails */
-    bool joined;      /* somebody else's fill or refresh */
-    unsigned rounds;  /* looked up again so often */
+    bool held_usable;  /* may be served when the upstream fails */
+    bool joined;       /* somebody else's fill or refresh */
+    bool joined_whole; /* it was complete by then */
+    unsigned rounds;   /* looked up again so often */
     uint64_t confirm_size;
     struct follower *follower;
     struct timer timer;

@@ -2,7 +2,7 @@
 #ifndef YT_IO_LISTENER_H
 #define YT_IO_LISTENER_H
 
-#include "io/reactor.h"
+#include "io/stream.h"
 
 struct listener;
 
@@ -20,7 +20,7 @@ YT_MUST_CHECK enum err listen_socket(const char *address, int *fd, struct errinf
 YT_MUST_CHECK enum err listen_probe(const char *address, struct errinfo *info);
 
 /* `fd` is the caller's accepted socket: non-blocking, close-on-exec, TCP_NODELAY. */
-typedef void listener_accept_f(void *arg, int fd);
+typedef void listener_accept_f(void *arg, int fd, const struct peer *peer);
 
 /* Takes over `fd`. When descriptors run out, accepting pauses for a moment and goes on. */
 YT_MUST_CHECK enum err listener_new(struct reactor *r, int fd, listener_accept_f *on_accept,

@@ -44,7 +44,7 @@ struct io_event {
 enum {
     WATCH_READ = 1,
     WATCH_WRITE = 2,
-    WATCH_CLOSED = 4, /* the peer has shut down, seen without reading (EPOLLRDHUP) */
+    WATCH_CLOSED = 4, /* the peer has shut down or reset, seen without reading; alone only */
 };
 
 struct watch {

@@ -20,11 +20,25 @@ struct stream {
     struct watch watch;
 };
 
+/* The other end, as accept() saw it. */
+struct peer {
+    unsigned char ip[16]; /* 4 bytes used unless v6 */
+    uint16_t port;
+    bool v6;
+};
+enum { PEER_TEXT_MAX = 64 };
+/* "192.0.2.1:80" or "[2001:db8::1]:80" with its NUL. */
+void peer_text(const struct peer *peer, char out[PEER_TEXT_MAX]);
+struct sockaddr_storage;
+struct peer peer_of(const struct sockaddr_storage *address);
+
 /* Takes over the descriptor. */
 void stream_open(struct stream *s, struct reactor *r, int fd,
                  void (*on_ready)(struct watch *w, unsigned what));
-/* Stops watching and closes. */
+/* Stops watching and closes; what is in the kernel still goes out. */
 void stream_close(struct stream *s);
+/* The same, but resets: unsent bytes are dropped, and the peer learns that it was no end. */
+void stream_reset(struct stream *s);
 
 /* *moved is the number of bytes when IO_DONE, else 0. */
 enum io_result stream_read(struct stream *s, void *p, size_t n, size_t *moved);
@@ -33,7 +47,5 @@ enum io_result stream_writev(struct stream *s, const struct iovec *iov, int coun
                              size_t *moved);
 /* From `fd` at `offset`. IO_ERROR also when the file is shorter than promised. */
 enum io_result stream_sendfile(struct stream *s, int fd, uint64_t offset, size_t n, size_t *moved);
-/* The peer's "address:port" for the log. */
-void stream_peer(const struct stream *s, char out[64]);
 
 #endif

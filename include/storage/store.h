@@ -54,7 +54,7 @@ struct store_entry {
 struct store_options {
     const char *path;
     int64_t max_size; /* bytes of blobs, inline bodies, entries and partial files together */
-    size_t map_size;  /* LMDB map; 0: 64 GiB, reserved, not used */
+    size_t map_size;  /* LMDB map; 0: 64 GiB or more, reserved, not used */
 };
 
 /*
@@ -111,7 +111,10 @@ YT_MUST_CHECK enum err store_put(struct store *store, const struct store_key *ke
                                  const struct store_entry *entry, struct slice inline_body,
                                  store_done_f *done, void *arg);
 
-/* Sets validated_ms of an entry that still has this content. ERR_LIMIT: the queue is full. */
+/*
+ * Sets validated_ms of an entry. `done` may be NULL; it gets ERR_NOTFOUND when the entry is gone or
+ * has another content by now. ERR_LIMIT: the queue is full, and done is not called.
+ */
 YT_MUST_CHECK enum err store_validated(struct store *store, const struct store_key *key,
                                        const struct digest *content, int64_t validated_ms,
                                        store_done_f *done, void *arg);
@@ -144,7 +147,9 @@ bool partial_left(struct store *store, const struct store_key *key);
 int partial_fd(const struct partial *p);
 /*
  * Appends and hashes. On a full disk it makes room first (eviction). ERR_FULL: there is none, or
- * the bytes would never fit into max_size; what was appended before stays readable.
+ * the bytes would never fit into max_size; ERR_IO: the disk fails. What was appended before stays
+ * readable. After a failure further bytes are hashed only (ERR_FULL): partial_verify still answers
+ * for the whole body, and partial_commit is refused.
  */
 YT_MUST_CHECK enum err partial_append(struct partial *p, const void *bytes, size_t n,
                                       struct errinfo *info);

@@ -14,13 +14,13 @@ pytestmark = pytest.mark.full
 BASE, IMAGE = "yantian-test-base:1", "yantian-test:1"
 
 
-@pytest.fixture
-def built(_dockerd, tmp_path):
+@pytest.fixture(scope="module")
+def built(_dockerd, tmp_path_factory):
     """dockerd with the image built from docker/Dockerfile."""
-    dockerfile = ROOT / "docker" / "Dockerfile"
-    import_base(_dockerd.docker, tmp_path, dockerfile, BASE)
+    folder, dockerfile = tmp_path_factory.mktemp("image"), ROOT / "docker" / "Dockerfile"
+    import_base(_dockerd.docker, folder, dockerfile, BASE)
     _dockerd.docker("build", "--network", "none", "--build-arg", f"BASE={BASE}", "-t", IMAGE,
-                    "-f", dockerfile, source_tree(tmp_path, ROOT), timeout=400)
+                    "-f", dockerfile, source_tree(folder, ROOT), timeout=400)
     return _dockerd
 
 

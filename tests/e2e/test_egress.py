@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 from harness import config
 from harness.faulty import oci_error
-from harness.images import random_bytes
+from harness.images import DOCKER_MANIFEST, OCI_MANIFEST, random_bytes, small_manifest
 from harness.net import free_port
 from harness.tokens import basic
 
@@ -129,15 +129,18 @@ def test_no_encoding_is_asked_for_bodies_that_are_hashed(cache, faulty):
     assert faulty.requests[-1].header("Accept-Encoding") in (None, "identity")
 
 
-def test_upstreams_are_told_every_type_of_manifest(cache, faulty):
+@pytest.mark.parametrize("accept", [
+    [], [("Accept", "*/*")], [("Accept", OCI_MANIFEST)], [("Accept", DOCKER_MANIFEST)]],
+    ids=["none", "any", "OCI only", "Docker only"])
+def test_upstreams_are_told_every_type_of_manifest(cache, faulty, accept):
     """Whatever the client lists: registries answer another digest to who lists too little."""
-    faulty.put_manifest("library/out", "1", b'{"schemaVersion": 2}')
-    cache.get("/v2/library/out/manifests/1", [("Accept", "application/json")])
-    for seen in faulty.requests:
-        for kind in ("vnd.docker.distribution.manifest.v2+json",
-                     "vnd.docker.distribution.manifest.list.v2+json",
-                     "vnd.oci.image.manifest.v1+json", "vnd.oci.image.index.v1+json"):
-            assert f"application/{kind}" in seen.header("Accept")
+    faulty.put_manifest("library/out", "1", small_manifest("types"))
+    cache.get("/v2/library/out/manifests/1", accept)
+    told = faulty.requests[0].header("Accept")
+    for kind in ("vnd.docker.distribution.manifest.v2+json",
+                 "vnd.docker.distribution.manifest.list.v2+json",
+                 "vnd.oci.image.manifest.v1+json", "vnd.oci.image.index.v1+json"):
+        assert f"application/{kind}" in told
 
 
 def test_hop_by_hop_fields_are_not_passed_on(cache, faulty):

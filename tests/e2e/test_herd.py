@@ -53,7 +53,7 @@ def test_the_fill_completes_when_every_client_has_left(cache, faulty, blob):
     Crowd(8).run(lambda _: download(cache.address, target(digest), leave_after=MIB))
     gate.open()
     until(lambda: faulty.seen("GET", digest)[0].finished, 30, "the upstream's body to be taken")
-    until(cache.blob_file(digest).exists, 10, "the blob to be stored")
+    cache.wait_stored(digest)
     faulty.refuse()
     again = download(cache.address, target(digest))
     assert (again.complete, again.digest) == (True, digest)

@@ -11,7 +11,8 @@ pytestmark = pytest.mark.full
 
 @pytest.fixture
 def cache(start_daemon, registry, containerd):
-    daemon = start_daemon(hub_with_short_ttl(registry))
+    # No default route: a request that did not carry ns= would be 404.
+    daemon = start_daemon({**hub_with_short_ttl(registry), "default": False})
     containerd.mirror("docker.io", daemon.url, "https://registry-1.docker.io")
     return daemon
 
@@ -20,8 +21,6 @@ def test_ctr_pulls_again_while_the_upstream_is_gone(containerd, cache, registry,
     image = stock["hello"]
     pull_twice_with_an_outage_between(containerd, cache, registry, image,
                                       f"docker.io/{image.repository}:{image.tag}")
-    asked = [line["target"] for line in cache.log("request") if "/v2/" in line["target"]]
-    assert any("ns=docker.io" in target for target in asked)
 
 
 def test_ctr_pulls_a_namespace_that_is_not_docker_io(containerd, start_daemon, registry, stock):

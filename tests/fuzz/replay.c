@@ -1,71 +1,91 @@
-/* Runs a fuzz target over files and folders of files: the corpus as a regression test. */
+/*
+ * Runs a fuzz target once over each file that is named, or that stands in a folder that is named:
+ * the corpus as a regression test, also for compilers without libFuzzer. The output is TAP, one
+ * line per file.
+ */
 #include <dirent.h>
-#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void fail(const char *path)
+struct inputs {
+    char **paths;
+    size_t n;
+};
+
+static void require(int ok, const char *what)
 {
-    perror(path);
-    exit(1);
+    if (ok)
+        return;
+    perror(what);
+    exit(2);
 }
 
-/* Exactly as many bytes as the file has, so that the sanitizer sees a read past them. */
-static void replay_file(const char *path)
+static void add_input(struct inputs *inputs, char *path)
 {
-    struct stat st;
-    FILE *f = fopen(path, "rb");
+    inputs->paths = reallocarray(inputs->paths, inputs->n + 1, sizeof inputs->paths[0]);
+    require(inputs->paths && path, "memory");
+    inputs->paths[inputs->n++] = path;
+}
 
-    if (!f || fstat(fileno(f), &st) != 0)
-        fail(path);
+static int is_visible(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.';
+}
+
+static void add_folder(struct inputs *inputs, const char *folder)
+{
+    struct dirent **entries;
+    int n = scandir(folder, &entries, is_visible, alphasort);
+
+    require(n >= 0, folder);
+    for (int i = 0; i < n; i++) {
+        char *path = NULL;
+        require(asprintf(&path, "%s/%s", folder, entries[i]->d_name) >= 0, folder);
+        add_input(inputs, path);
+        free(entries[i]);
+    }
+    free(entries);
+}
+
+/* The input stands alone on the heap, so that the sanitizer sees a read past its end. */
+static void replay(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    struct stat st;
+
+    require(file && fstat(fileno(file), &st) == 0, path);
     size_t size = (size_t)st.st_size;
     uint8_t *data = malloc(size ? size : 1);
-    if (!data || fread(data, 1, size, f) != size)
-        fail(path);
-    fclose(f);
+    require(data && fread(data, 1, size, file) == size, path);
+    fclose(file);
     LLVMFuzzerTestOneInput(data, size);
     free(data);
 }
 
-static unsigned replay_folder(const char *path)
-{
-    char file[PATH_MAX];
-    struct dirent *entry;
-    unsigned count = 0;
-    DIR *folder = opendir(path);
-
-    if (!folder)
-        fail(path);
-    while ((entry = readdir(folder))) {
-        if (entry->d_name[0] == '.')
-            continue;
-        snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
-        replay_file(file);
-        count++;
-    }
-    closedir(folder);
-    return count;
-}
-
 int main(int argc, char **argv)
 {
-    unsigned count = 0;
+    struct inputs inputs = {NULL, 0};
+    struct stat st;
 
     for (int i = 1; i < argc; i++) {
-        struct stat st;
-        if (stat(argv[i], &st) != 0)
-            fail(argv[i]);
-        if (S_ISDIR(st.st_mode)) {
-            count += replay_folder(argv[i]);
-        } else {
-            replay_file(argv[i]);
-            count++;
-        }
+        require(stat(argv[i], &st) == 0, argv[i]);
+        if (S_ISDIR(st.st_mode))
+            add_folder(&inputs, argv[i]);
+        else
+            add_input(&inputs, strdup(argv[i]));
     }
-    printf("%u inputs\n", count);
-    return count ? 0 : 1;
+    printf("1..%zu\n", inputs.n);
+    for (size_t i = 0; i < inputs.n; i++) {
+        fflush(stdout); /* what is known so far is not lost in a crash */
+        replay(inputs.paths[i]);
+        printf("ok %zu - %s\n", i + 1, inputs.paths[i]);
+        free(inputs.paths[i]);
+    }
+    free(inputs.paths);
+    return inputs.n ? 0 : 1; /* an empty corpus proves nothing */
 }

@@ -336,7 +336,7 @@ static inline void kit_check_entries(struct index_txn *txn, struct totals_record
 {
     char key[65], ref[64];
     size_t n = 0;
-    struct slice record, nothing;
+    struct slice record, empty;
 
     while (kit_next_key(txn, INDEX_ENTRY, key, &n)) {
         struct store_entry entry;
@@ -348,7 +348,7 @@ static inline void kit_check_entries(struct index_txn *txn, struct totals_record
         assert_true(blob.size == entry.size);
         memcpy(ref, id.bytes, 32);
         memcpy(ref + 32, key, 32);
-        assert_int_equal(index_get(txn, INDEX_REF, slice_of(ref, 64), &nothing), ERR_OK);
+        assert_int_equal(index_get(txn, INDEX_REF, slice_of(ref, 64), &empty), ERR_OK);
         sum->entries++;
         sum->record_bytes += n + record.n;
     }

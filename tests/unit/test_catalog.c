@@ -355,7 +355,7 @@ static void test_stale_use_line_costs_no_content(void **state)
     struct catalog_txn t = begin();
 
     assert_int_equal(put(&t, 1, &body, true, 1000), ERR_OK);
-    assert_int_equal(index_put(&t.index, INDEX_USE, use_key(line, &id, 5), nothing), ERR_OK);
+    assert_int_equal(index_put(&t.index, INDEX_USE, use_key(line, &id, 5), no_bytes), ERR_OK);
     assert_int_equal(catalog_forget_oldest(&t, &budget, &found, &gone, &was), ERR_OK);
     assert_false(gone);
     assert_int_equal(commit(&t).blobs, 1);

@@ -85,12 +85,12 @@ static void assert_address(const char *address, bool good)
 }
 
 /* A new file with the content; the caller unlinks it. */
-static void make_file(char path[32], const char *content)
+static void make_file(char path[32], struct slice content)
 {
     strcpy(path, "/tmp/yantian-test-XXXXXX");
     int fd = mkstemp(path);
     assert_true(fd >= 0);
-    assert_int_equal(write(fd, content, strlen(content)), strlen(content));
+    assert_int_equal(write(fd, content.p, content.n), content.n);
     assert_int_equal(close(fd), 0);
 }
 
@@ -624,14 +624,14 @@ static void test_ca_file_must_be_readable(void **state)
                   "F:1: egress.ca_file: cannot be read: No such file or directory\n");
     assert_errors("egress: {ca_file: /tmp}\n" MINIMAL,
                   "F:1: egress.ca_file: cannot be read: not a regular file\n");
-    make_file(path, "x");
+    make_file(path, SLICE("x"));
     snprintf(text, sizeof text, "egress: {ca_file: %s}\n" MINIMAL, path);
     assert_errors(text, "");
     unlink(path);
 }
 
 /* The password that a file with this content gives, or the fault. */
-static void assert_password(const char *content, const char *password, const char *fault)
+static void assert_password(struct slice content, const char *password, const char *fault)
 {
     char path[32];
     char text[1024];
@@ -657,16 +657,17 @@ static void test_password_file(void **state)
     char long_text[16384 + 2];
 
     (void)state;
-    assert_password("s3cret", "s3cret", NULL);
-    assert_password("s3cret\n", "s3cret", NULL);
-    assert_password("s3cret\r\n", "s3cret", NULL);
-    assert_password(" two\nlines \n\n", " two\nlines \n", NULL);
-    assert_password("", NULL, "the file is empty");
-    assert_password("\n", NULL, "the file is empty");
+    assert_password(SLICE("s3cret"), "s3cret", NULL);
+    assert_password(SLICE("s3cret\n"), "s3cret", NULL);
+    assert_password(SLICE("s3cret\r\n"), "s3cret", NULL);
+    assert_password(SLICE(" two\nlines \n\n"), " two\nlines \n", NULL);
+    assert_password(SLICE(""), NULL, "the file is empty");
+    assert_password(SLICE("\n"), NULL, "the file is empty");
+    assert_password(SLICE("a\0b"), NULL, "the file holds a NUL character");
     memset(long_text, 'x', sizeof long_text - 1);
     long_text[sizeof long_text - 1] = '\0';
-    assert_password(long_text, NULL, "larger than 16384 bytes");
-    assert_password(long_text + 1, long_text + 1, NULL);
+    assert_password(slice_str(long_text), NULL, "larger than 16384 bytes");
+    assert_password(slice_str(long_text + 1), long_text + 1, NULL);
 }
 
 static void test_fifo_does_not_block(void **state)
@@ -675,7 +676,7 @@ static void test_fifo_does_not_block(void **state)
     char text[1024];
 
     (void)state;
-    make_file(path, "");
+    make_file(path, SLICE(""));
     unlink(path);
     assert_int_equal(mkfifo(path, 0600), 0);
     snprintf(text, sizeof text, "egress: {ca_file: %s}\n" MINIMAL, path);

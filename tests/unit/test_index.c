@@ -2,9 +2,6 @@
 
 #include "storage_kit.h"
 
-#include <sys/resource.h>
-#include <sys/wait.h>
-
 static struct index *open_index(size_t map_size)
 {
     struct index *index;
@@ -215,28 +212,14 @@ static void test_mark_damaged(void **state)
     index_close(&index);
 }
 
-/* A service may run under a limit on address space. (The sanitizers reserve far more than that.) */
 static void test_less_address_space_than_asked_for(void **state)
 {
     (void)state;
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    skip();
-#endif
-    const struct rlimit limit = {(rlim_t)1 << 30, (rlim_t)1 << 30};
-    struct index *index;
-    int status;
+    /* More than there is: half as much is tried, and half of that, until it can be had. */
+    struct index *index = open_index((size_t)1 << 60);
 
-    assert_int_equal(mkdir(kit_file("index"), 0700), 0);
-    pid_t child = fork();
-    if (child == 0) {
-        setrlimit(RLIMIT_AS, &limit);
-        if (index_open(kit_file("index"), (size_t)64 << 30, &index, NULL) != ERR_OK)
-            _exit(1);
-        index_close(&index);
-        _exit(0);
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
+    put_one(index, "a", SLICE("one"));
+    index_close(&index);
 }
 
 int main(void)

@@ -332,6 +332,7 @@ static void test_a_blob(void **state)
     assert_null(plan->types);
     assert_int_equal(plan->accept.n, 0);
     assert_int_equal(plan->alias_prefix.n, 0);
+    assert_true(plan_accepts(plan, SLICE("application/octet-stream")));
 }
 
 static void test_an_unknown_algorithm_has_no_digest(void **state)

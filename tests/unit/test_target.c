@@ -60,6 +60,7 @@ static void test_query_get(void **state)
         {"ns=a&ns=b", "ns", "a"},
         {"x&ns=", "ns", ""},
         {"x&ns", "ns", ""},
+        {"n", "n", ""},
         {"ns=a=b", "ns", "a=b"},
         {"ns=a%26b", "ns", "a%26b"},
         {"&&ns=a&", "ns", "a"},

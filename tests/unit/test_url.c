@@ -49,88 +49,89 @@ static void test_parse(void **state)
     }
 }
 
+static const struct slice refused_urls[] = {
+    SLICE(""),
+    SLICE("http"),
+    SLICE("http:"),
+    SLICE("http:/a"),
+    SLICE("http:a"),
+    SLICE("http://"),
+    SLICE("http:///x"),
+    SLICE("http://?x"),
+    SLICE("http://#x"),
+    SLICE("ftp://a/"),
+    SLICE("file:///etc/passwd"),
+    SLICE("//a/b"),
+    SLICE("/a"),
+    SLICE(" http://a/"),
+    SLICE("http://a/ "),
+    SLICE("http://a b/"),
+    SLICE("http://a/\tb"),
+    SLICE("http://a/\r\nb"),
+    SLICE("http://a/\0b"),
+    SLICE("http://a/\x7f"),
+    SLICE("http://a/#\n"),
+    SLICE("http://a\\b/"),
+    SLICE("http://a/b\\c"),
+    SLICE("http://user@a/"),
+    SLICE("http://user:secret@a/"),
+    SLICE("http://a@b@c/"),
+    SLICE("http://@a/"),
+    SLICE("http://a:80@b/"),
+    SLICE("http://a:"),
+    SLICE("http://a:/"),
+    SLICE("http://a:0/"),
+    SLICE("http://a:080/"),
+    SLICE("http://a:65536/"),
+    SLICE("http://a:99999999999999999999/"),
+    SLICE("http://a:+80/"),
+    SLICE("http://a:80a/"),
+    SLICE("http://a:80:80/"),
+    SLICE("http://.a/"),
+    SLICE("http://a..b/"),
+    SLICE("http://./"),
+    SLICE("http://" LABEL_63 "d/"),
+    SLICE("http://" LABEL_63 "." LABEL_63 "." LABEL_63 "." LABEL_63 "/"),
+    SLICE("http://a%2eb/"),
+    SLICE("http://%61/"),
+    SLICE("http://\xc3\xa4/"),
+    SLICE("http://a/\xc3\xa4"),
+    SLICE("http://a!b/"),
+    SLICE("http://a,b/"),
+    SLICE("http://a;b/"),
+    SLICE("http://a|b/"),
+    SLICE("http://1/"),
+    SLICE("http://127.1/"),
+    SLICE("http://2130706433/"),
+    SLICE("http://0x7f000001/"),
+    SLICE("http://127.0.0.0x1/"),
+    SLICE("http://0177.0.0.1/"),
+    SLICE("http://1.2.3.4.5/"),
+    SLICE("http://256.1.1.1/"),
+    SLICE("http://127.0.0.1./"),
+    SLICE("http://a.1/"),
+    SLICE("http://[]/"),
+    SLICE("http://[::1/"),
+    SLICE("http://::1/"),
+    SLICE("http://[::1]x/"),
+    SLICE("http://[::1]:/"),
+    SLICE("http://x[::1]/"),
+    SLICE("http://[::1%25eth0]/"),
+    SLICE("http://[::g]/"),
+    SLICE("http://[1:2]/"),
+    SLICE("http://[127.0.0.1]/"),
+    SLICE("http://[v1.x]/"),
+    SLICE("http://[a]/"),
+    SLICE("http://[0000:0000:0000:0000:0000:0000:255.255.255.2555]/"),
+};
+
 static void test_parse_refuses(void **state)
 {
     (void)state;
-    static const struct slice texts[] = {
-        SLICE(""),
-        SLICE("http"),
-        SLICE("http:"),
-        SLICE("http:/a"),
-        SLICE("http:a"),
-        SLICE("http://"),
-        SLICE("http:///x"),
-        SLICE("http://?x"),
-        SLICE("http://#x"),
-        SLICE("ftp://a/"),
-        SLICE("file:///etc/passwd"),
-        SLICE("//a/b"),
-        SLICE("/a"),
-        SLICE(" http://a/"),
-        SLICE("http://a/ "),
-        SLICE("http://a b/"),
-        SLICE("http://a/\tb"),
-        SLICE("http://a/\r\nb"),
-        SLICE("http://a/\0b"),
-        SLICE("http://a/\x7f"),
-        SLICE("http://a/#\n"),
-        SLICE("http://a\\b/"),
-        SLICE("http://a/b\\c"),
-        SLICE("http://user@a/"),
-        SLICE("http://user:secret@a/"),
-        SLICE("http://a@b@c/"),
-        SLICE("http://@a/"),
-        SLICE("http://a:80@b/"),
-        SLICE("http://a:"),
-        SLICE("http://a:/"),
-        SLICE("http://a:0/"),
-        SLICE("http://a:080/"),
-        SLICE("http://a:65536/"),
-        SLICE("http://a:99999999999999999999/"),
-        SLICE("http://a:+80/"),
-        SLICE("http://a:80a/"),
-        SLICE("http://a:80:80/"),
-        SLICE("http://.a/"),
-        SLICE("http://a..b/"),
-        SLICE("http://./"),
-        SLICE("http://" LABEL_63 "d/"),
-        SLICE("http://" LABEL_63 "." LABEL_63 "." LABEL_63 "." LABEL_63 "/"),
-        SLICE("http://a%2eb/"),
-        SLICE("http://%61/"),
-        SLICE("http://\xc3\xa4/"),
-        SLICE("http://a/\xc3\xa4"),
-        SLICE("http://a!b/"),
-        SLICE("http://a,b/"),
-        SLICE("http://a;b/"),
-        SLICE("http://a|b/"),
-        SLICE("http://1/"),
-        SLICE("http://127.1/"),
-        SLICE("http://2130706433/"),
-        SLICE("http://0x7f000001/"),
-        SLICE("http://127.0.0.0x1/"),
-        SLICE("http://0177.0.0.1/"),
-        SLICE("http://1.2.3.4.5/"),
-        SLICE("http://256.1.1.1/"),
-        SLICE("http://127.0.0.1./"),
-        SLICE("http://a.1/"),
-        SLICE("http://[]/"),
-        SLICE("http://[::1/"),
-        SLICE("http://::1/"),
-        SLICE("http://[::1]x/"),
-        SLICE("http://[::1]:/"),
-        SLICE("http://x[::1]/"),
-        SLICE("http://[::1%25eth0]/"),
-        SLICE("http://[::g]/"),
-        SLICE("http://[1:2]/"),
-        SLICE("http://[127.0.0.1]/"),
-        SLICE("http://[v1.x]/"),
-        SLICE("http://[a]/"),
-        SLICE("http://[0000:0000:0000:0000:0000:0000:255.255.255.2555]/"),
-    };
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+    for (size_t i = 0; i < sizeof refused_urls / sizeof refused_urls[0]; i++) {
         struct http_url url;
-        if (http_url_parse(texts[i], &url))
-            fail_msg("%.*s is taken", SLICE_ARG(texts[i]));
+        if (http_url_parse(refused_urls[i], &url))
+            fail_msg("%.*s is taken", SLICE_ARG(refused_urls[i]));
     }
 }
 
@@ -279,6 +280,7 @@ static void test_resolve(void **state)
         {"https://a/x", "https://user:pw@b/y", NULL},
         {"https://a/x", "/a b", NULL},
         {"https://a/x", "/a\r\nX: y", NULL},
+        {"https://a/x", "/y#\r\n", NULL},
         {"https://a/x", "\\\\b\\y", NULL},
         {"https://a/x", "/\xc3\xa4", NULL},
     };
@@ -298,6 +300,8 @@ static void test_resolve_is_bounded(void **state)
     assert_non_null(http_url_resolve(&a, &base, slice_of(text, HTTP_URL_MAX - 12)).p);
     assert_null(http_url_resolve(&a, &base, slice_of(text, HTTP_URL_MAX - 11)).p);
     assert_null(http_url_resolve(&a, &base, slice_of(text, sizeof text)).p);
+    memcpy(text, "http://b/", 9);
+    assert_non_null(http_url_resolve(&a, &base, slice_of(text, HTTP_URL_MAX)).p);
     arena_reset(&a);
 }
 
@@ -366,69 +370,70 @@ static void test_for_log(void **state)
     check_text("no room", http_url_for_log(&a, SLICE("http://a/")), NULL);
 }
 
+static const struct {
+    const char *a, *b;
+    bool siblings;
+} sibling_rows[] = {
+    {"registry-1.docker.io", "auth.docker.io", true},
+    {"Registry-1.Docker.IO", "auth.docker.io", true},
+    {"docker.io", "auth.docker.io", true},
+    {"a.b.example.org", "c.example.org", true},
+    {"registry.cn-hangzhou.aliyuncs.com", "dockerauth.cn-hangzhou.aliyuncs.com", true},
+    {"a.example.co.uk", "b.example.co.uk", true},
+    {"a.example.com.cn", "example.com.cn", true},
+    {"a.example.ac.jp", "b.example.ac.jp", true},
+    {"a.io", "a.io", true},
+    {"localhost", "LOCALHOST", true},
+    {"127.0.0.1", "127.0.0.1", true},
+    {"::1", "::1", true},
+    {"a.r2.dev", "a.r2.dev", true},
+
+    {"registry-1.docker.io", "auth.docker.io.evil.org", false},
+    {"registry-1.docker.io", "evildocker.io", false},
+    {"docker.io", "evil.io", false},
+    {"example.org", "example.com", false},
+    {"example.co.uk", "evil.co.uk", false},
+    {"co.uk", "evil.co.uk", false},
+    {"a.co.uk", "co.uk", false},
+    {"x.com.cn", "y.com.cn", false},
+    {"registry", "auth", false},
+    {"registry", "a.registry", false},
+    {"io", "docker.io", false},
+    {"127.0.0.1", "126.0.0.1", false},
+    {"10.0.0.1", "11.1.0.1", false},
+    {"10.0.0.1", "x.0.1", false},
+    {"::1", "::2", false},
+    {"::ffff:a.example.org", "a.example.org", false},
+    {"a.azurecr.io", "b.azurecr.io", false},
+    {"azurecr.io", "b.azurecr.io", false},
+    {"1.dkr.ecr.eu-west-1.amazonaws.com", "2.s3.AmazonAWS.com", false},
+    {"1.dkr.ecr.cn-north-1.amazonaws.com.cn", "2.s3.cn-north-1.amazonaws.com.cn", false},
+    {"a.github.io", "b.github.io", false},
+    {"d1.cloudfront.net", "d2.cloudfront.net", false},
+    {"a.blob.core.windows.net", "b.blob.core.windows.net", false},
+    {"login.windows.net", "evil.blob.core.windows.net", false},
+    {"evil.blob.core.windows.net", "login.windows.net", false},
+    {"a.r2.dev", "b.r2.dev", false},
+    {"europe-docker.pkg.dev", "us-docker.pkg.dev", false},
+    {"a.myqcloud.com", "b.myqcloud.com", false},
+    {"a.myhuaweicloud.com", "b.myhuaweicloud.com", false},
+    {"notr2.dev", "x.notr2.dev", true},
+    {"a.docker.io.", "b.docker.io.", false},
+    {"a.docker.io", "b.docker.io.", false},
+    {"", "", false},
+    {"", "a.io", false},
+    {".io", "a.io", false},
+    {"..io", "a..io", false},
+};
+
 static void test_siblings(void **state)
 {
     (void)state;
-    static const struct {
-        const char *a, *b;
-        bool siblings;
-    } rows[] = {
-        {"registry-1.docker.io", "auth.docker.io", true},
-        {"Registry-1.Docker.IO", "auth.docker.io", true},
-        {"docker.io", "auth.docker.io", true},
-        {"a.b.example.org", "c.example.org", true},
-        {"registry.cn-hangzhou.aliyuncs.com", "dockerauth.cn-hangzhou.aliyuncs.com", true},
-        {"a.example.co.uk", "b.example.co.uk", true},
-        {"a.example.com.cn", "example.com.cn", true},
-        {"a.example.ac.jp", "b.example.ac.jp", true},
-        {"a.io", "a.io", true},
-        {"localhost", "LOCALHOST", true},
-        {"127.0.0.1", "127.0.0.1", true},
-        {"::1", "::1", true},
-        {"a.r2.dev", "a.r2.dev", true},
-
-        {"registry-1.docker.io", "auth.docker.io.evil.org", false},
-        {"registry-1.docker.io", "evildocker.io", false},
-        {"docker.io", "evil.io", false},
-        {"example.org", "example.com", false},
-        {"example.co.uk", "evil.co.uk", false},
-        {"co.uk", "evil.co.uk", false},
-        {"a.co.uk", "co.uk", false},
-        {"x.com.cn", "y.com.cn", false},
-        {"registry", "auth", false},
-        {"registry", "a.registry", false},
-        {"io", "docker.io", false},
-        {"127.0.0.1", "126.0.0.1", false},
-        {"10.0.0.1", "11.1.0.1", false},
-        {"10.0.0.1", "x.0.1", false},
-        {"::1", "::2", false},
-        {"::ffff:a.example.org", "a.example.org", false},
-        {"a.azurecr.io", "b.azurecr.io", false},
-        {"azurecr.io", "b.azurecr.io", false},
-        {"1.dkr.ecr.eu-west-1.amazonaws.com", "2.s3.AmazonAWS.com", false},
-        {"1.dkr.ecr.cn-north-1.amazonaws.com.cn", "2.s3.cn-north-1.amazonaws.com.cn", false},
-        {"a.github.io", "b.github.io", false},
-        {"d1.cloudfront.net", "d2.cloudfront.net", false},
-        {"a.blob.core.windows.net", "b.blob.core.windows.net", false},
-        {"login.windows.net", "evil.blob.core.windows.net", false},
-        {"evil.blob.core.windows.net", "login.windows.net", false},
-        {"a.r2.dev", "b.r2.dev", false},
-        {"europe-docker.pkg.dev", "us-docker.pkg.dev", false},
-        {"a.myqcloud.com", "b.myqcloud.com", false},
-        {"a.myhuaweicloud.com", "b.myhuaweicloud.com", false},
-        {"notr2.dev", "x.notr2.dev", true},
-        {"a.docker.io.", "b.docker.io.", false},
-        {"a.docker.io", "b.docker.io.", false},
-        {"", "", false},
-        {"", "a.io", false},
-        {".io", "a.io", false},
-        {"..io", "a..io", false},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct slice a = slice_str(rows[i].a), b = slice_str(rows[i].b);
-        if (http_hosts_are_siblings(a, b) != rows[i].siblings ||
-            http_hosts_are_siblings(b, a) != rows[i].siblings)
-            fail_msg("%s and %s are judged wrong", rows[i].a, rows[i].b);
+    for (size_t i = 0; i < sizeof sibling_rows / sizeof sibling_rows[0]; i++) {
+        struct slice a = slice_str(sibling_rows[i].a), b = slice_str(sibling_rows[i].b);
+        if (http_hosts_are_siblings(a, b) != sibling_rows[i].siblings ||
+            http_hosts_are_siblings(b, a) != sibling_rows[i].siblings)
+            fail_msg("%s and %s are judged wrong", sibling_rows[i].a, sibling_rows[i].b);
     }
 }
 

@@ -24,8 +24,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define KIT_UNUSED __attribute__((unused))
-
 enum { KIT_CONNECTIONS_MAX = 64, KIT_REQUESTS_MAX = 64, KIT_REQUEST_MAX = 8192, KIT_WAIT_S = 10 };
 
 /* --- the server --- */
@@ -57,7 +55,7 @@ struct server {
     char heads[KIT_REQUESTS_MAX][KIT_REQUEST_MAX];
 };
 
-KIT_UNUSED static void say(struct visit *v, const char *fmt, ...)
+static inline void say(struct visit *v, const char *fmt, ...)
 {
     char text[KIT_REQUEST_MAX];
     va_list args;
@@ -69,8 +67,8 @@ KIT_UNUSED static void say(struct visit *v, const char *fmt, ...)
 }
 
 /* A whole answer with a body. */
-KIT_UNUSED static bool answer_text(struct visit *v, const char *status, const char *lines,
-                                   const char *body)
+static inline bool answer_text(struct visit *v, const char *status, const char *lines,
+                               const char *body)
 {
     bool head = strncmp(v->head, "HEAD ", 5) == 0;
     say(v, "HTTP/1.1 %s\r\n%sContent-Length: %zu\r\n\r\n%s", status, lines, strlen(body),
@@ -78,7 +76,7 @@ KIT_UNUSED static bool answer_text(struct visit *v, const char *status, const ch
     return true;
 }
 
-KIT_UNUSED static bool asks_for(const struct visit *v, const char *path)
+static inline bool asks_for(const struct visit *v, const char *path)
 {
     const char *at = strchr(v->head, ' ');
     size_t n = strlen(path);
@@ -86,7 +84,7 @@ KIT_UNUSED static bool asks_for(const struct visit *v, const char *path)
 }
 
 /* Reads one request head. false: the client has gone. */
-static bool hear(struct visit *v)
+static inline bool hear(struct visit *v)
 {
     size_t n = 0;
     v->head[0] = '\0';
@@ -105,7 +103,7 @@ static bool hear(struct visit *v)
     return true;
 }
 
-static void *serve_connection(void *arg)
+static inline void *serve_connection(void *arg)
 {
     struct visit *v = arg;
     while (hear(v) && v->server->answer(v))
@@ -115,7 +113,7 @@ static void *serve_connection(void *arg)
     return NULL;
 }
 
-static void *serve(void *arg)
+static inline void *serve(void *arg)
 {
     struct server *s = arg;
     int fd;
@@ -133,7 +131,7 @@ static void *serve(void *arg)
     return NULL;
 }
 
-static struct server *server_start(answer_f *answer, void *arg)
+static inline struct server *server_start(answer_f *answer, void *arg)
 {
     struct server *s = calloc(1, sizeof *s);
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -150,7 +148,7 @@ static struct server *server_start(answer_f *answer, void *arg)
     return s;
 }
 
-static void server_stop(struct server *s)
+static inline void server_stop(struct server *s)
 {
     shutdown(s->fd, SHUT_RDWR);
     pthread_join(s->acceptor, NULL);
@@ -166,7 +164,7 @@ static void server_stop(struct server *s)
 }
 
 /* How many requests for that path came. */
-KIT_UNUSED static unsigned server_count(struct server *s, const char *path)
+static inline unsigned server_count(struct server *s, const char *path)
 {
     unsigned count = 0;
     struct visit v = {.server = s};
@@ -180,7 +178,7 @@ KIT_UNUSED static unsigned server_count(struct server *s, const char *path)
 }
 
 /* A port on which nobody listens. */
-KIT_UNUSED static unsigned closed_port(void)
+static inline unsigned closed_port(void)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t n = sizeof a;
@@ -198,20 +196,20 @@ struct loop {
     struct timer guard;
 };
 
-static void loop_too_long(struct timer *t)
+static inline void loop_too_long(struct timer *t)
 {
     (void)t;
     fail_msg("nothing came within %d seconds", KIT_WAIT_S);
 }
 
-static void loop_open(struct loop *l)
+static inline void loop_open(struct loop *l)
 {
     assert_int_equal(reactor_new(&l->reactor, NULL), ERR_OK);
     timer_init(&l->guard, l->reactor, loop_too_long);
     timer_set(&l->guard, KIT_WAIT_S * 1000);
 }
 
-static void loop_close(struct loop *l)
+static inline void loop_close(struct loop *l)
 {
     timer_clear(&l->guard);
     reactor_free(&l->reactor);
@@ -220,7 +218,7 @@ static void loop_close(struct loop *l)
 /* --- upstreams --- */
 
 /* A set of servers on 127.0.0.1, with the account user:secret when `account`. */
-KIT_UNUSED static struct upstream_set *set_of(const unsigned *ports, size_t n, bool account)
+static inline struct upstream_set *set_of(const unsigned *ports, size_t n, bool account)
 {
     struct config_upstream config[4];
     char urls[4][64];
@@ -272,26 +270,26 @@ struct fetched {
     int64_t began;
 };
 
-static void kit_text(char out[64], struct slice value)
+static inline void kit_text(char out[64], struct slice value)
 {
     snprintf(out, 64, "%.*s", (int)value.n, value.p ? value.p : "");
 }
 
-static void kit_resume(struct timer *t)
+static inline void kit_resume(struct timer *t)
 {
     struct fetched *r = (struct fetched *)(void *)((char *)t - offsetof(struct fetched, resume));
     r->head_flow = r->body_flow = FETCH_CONTINUE;
     fetch_resume(r->fetch);
 }
 
-static enum fetch_flow kit_flow(struct fetched *r, enum fetch_flow flow)
+static inline enum fetch_flow kit_flow(struct fetched *r, enum fetch_flow flow)
 {
     if (flow == FETCH_PAUSE)
         timer_set(&r->resume, r->resume_after_ms);
     return flow;
 }
 
-static enum fetch_flow kit_head(void *arg, const struct fetch_head *head)
+static inline enum fetch_flow kit_head(void *arg, const struct fetch_head *head)
 {
     struct fetched *r = arg;
     assert_false(r->has_head);
@@ -306,7 +304,7 @@ static enum fetch_flow kit_head(void *arg, const struct fetch_head *head)
     return kit_flow(r, r->head_flow);
 }
 
-static enum fetch_flow kit_body(void *arg, const void *bytes, size_t n)
+static inline enum fetch_flow kit_body(void *arg, const void *bytes, size_t n)
 {
     struct fetched *r = arg;
     assert_true(r->has_head);
@@ -315,7 +313,7 @@ static enum fetch_flow kit_body(void *arg, const void *bytes, size_t n)
     return kit_flow(r, r->body_flow);
 }
 
-static void kit_done(void *arg, enum err result, const struct errinfo *info)
+static inline void kit_done(void *arg, enum err result, const struct errinfo *info)
 {
     struct fetched *r = arg;
     assert_false(r->done);
@@ -327,12 +325,12 @@ static void kit_done(void *arg, enum err result, const struct errinfo *info)
     reactor_stop(r->loop.reactor);
 }
 
-KIT_UNUSED static const struct fetch_ops kit_ops = {kit_head, kit_body, kit_done};
+static const struct fetch_ops kit_ops = {kit_head, kit_body, kit_done};
 
 /* Runs one fetch with an uplink of its own; the caller frees with fetched_free. */
-KIT_UNUSED static void run_fetch(const struct fetch_request *request,
-                                 const struct uplink_options *options, struct tokens *tokens,
-                                 struct fetched *r)
+static inline void run_fetch(const struct fetch_request *request,
+                             const struct uplink_options *options, struct tokens *tokens,
+                             struct fetched *r)
 {
     struct uplink *uplink = NULL;
     loop_open(&r->loop);
@@ -351,7 +349,7 @@ KIT_UNUSED static void run_fetch(const struct fetch_request *request,
 }
 
 /* A GET of `path` with tokens of its own. */
-KIT_UNUSED static void get(struct upstream_set *set, const char *path, struct fetched *r)
+static inline void get(struct upstream_set *set, const char *path, struct fetched *r)
 {
     struct fetch_request request = {.set = set, .path = slice_str(path), .id = SLICE("t")};
     struct tokens *tokens = tokens_new();
@@ -359,20 +357,20 @@ KIT_UNUSED static void get(struct upstream_set *set, const char *path, struct fe
     tokens_free(&tokens);
 }
 
-KIT_UNUSED static void fetched_free(struct fetched *r)
+static inline void fetched_free(struct fetched *r)
 {
     buf_free(&r->body);
     *r = (struct fetched){.fetch = NULL};
 }
 
-KIT_UNUSED static void check_body(const struct fetched *r, const char *want)
+static inline void check_body(const struct fetched *r, const char *want)
 {
     if (!slice_eq(buf_slice(&r->body), slice_str(want)))
         fail_msg("got \"%.*s\", want \"%s\"", (int)r->body.n, r->body.p ? r->body.p : "", want);
 }
 
 /* Group set-up: no proxy of the environment comes between, and a closed peer is no signal. */
-KIT_UNUSED static int kit_setup(void **state)
+static inline int kit_setup(void **state)
 {
     static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy",
                                         "ALL_PROXY",  "no_proxy",    "NO_PROXY"};

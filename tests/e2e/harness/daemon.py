@@ -112,8 +112,8 @@ class Daemon:
 
     def wait_stale(self, target: str, timeout: float = 15):
         """Wait until a held tag is past its ttl."""
-        until(lambda: int(self.head(target, [httpclient.ACCEPT_ALL]).cache["ttl"]) < 0, timeout,
-              f"{target} to be stale", interval=0.1)
+        until(lambda: int(self.head(target, [httpclient.ACCEPT_ALL]).cache.get("ttl", 0)) < 0,
+              timeout, f"{target} to be stale", interval=0.1)
 
     def wait_body(self, target: str, body: bytes, timeout: float = 15):
         """Wait until a target answers with this body: a refresh behind an answer is over."""
@@ -135,6 +135,11 @@ class Daemon:
         """The parsed log lines so far, of one event or of all."""
         lines = (parse_log_line(line) for line in self.process.errors().splitlines())
         return [line for line in lines if line and event in ("", line["event"])]
+
+    def wait_stored(self, digest: str, timeout: float = 10):
+        """Wait until a blob is in the storage, and see that it is the right one."""
+        until(self.blob_file(digest).exists, timeout, f"{digest} to be stored")
+        assert httpclient.digest_of(self.blob_file(digest).read_bytes()) == digest
 
     def blob_file(self, digest: str) -> Path:
         """Where the storage keeps a blob."""
