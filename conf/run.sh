@@ -20,7 +20,7 @@ grep -q '127\.0\.0\.1:5000' "$config" && grep -q "$PWD/var/storage" "$config" ||
 "$binary" check-config -c "$config"
 
 cat <<'EOF'
-Yantian serves on http://127.0.0.1:5000 (health and metrics: 127.0.0.1:5001). Ctrl-C stops it.
+Clients use http://127.0.0.1:5000; health and metrics are at http://127.0.0.1:5001. Ctrl-C stops.
 
 Docker: in /etc/docker/daemon.json, then `systemctl restart docker`
     { "registry-mirrors": ["http://127.0.0.1:5000"] }

@@ -105,15 +105,9 @@ enum err catalog_find_blob(struct index_txn *txn, const struct blob_id *id,
     return err;
 }
 
-enum err catalog_find_body(struct index_txn *txn, const struct blob_id *id, struct slice *body)
+enum err catalog_find_entry(struct index_txn *txn, const struct store_key *key, struct slice *value)
 {
-    return index_get(txn, INDEX_BODY, id_slice(id), body);
-}
-
-enum err catalog_find_entry(struct index_txn *txn, const struct store_key *key,
-                            struct slice *record)
-{
-    return index_get(txn, INDEX_ENTRY, key_slice(key), record);
+    return index_get(txn, INDEX_ENTRY, key_slice(key), value);
 }
 
 /* --- last use --- */
@@ -193,28 +187,32 @@ enum err catalog_touch(struct catalog_txn *t, const struct blob_id *id, int64_t 
 
 /* --- contents --- */
 
+/* Bytes of inline bodies are counted with the entries that have them. */
+static uint64_t counted_bytes(const struct blob_record *blob)
+{
+    return blob->is_inline ? 0 : blob->size;
+}
+
 static enum err enter_blob(struct catalog_txn *t, const struct blob_id *id,
                            const struct blob_record *blob)
 {
     t->totals.blobs++;
-    t->totals.bytes += blob->size;
+    t->totals.bytes += counted_bytes(blob);
     t->totals_changed = true;
     return put_blob(t, id, blob);
 }
 
-/* Removes the record, its line in `use` and an inline body. */
+/* Removes the record and its line in `use`. */
 static enum err drop_blob(struct catalog_txn *t, const struct blob_id *id,
                           const struct blob_record *blob)
 {
     char key[USE_KEY_BYTES];
     enum err err = delete_if_there(t, INDEX_USE, use_key(key, id, blob->last_use_ms));
 
-    if (err == ERR_OK && blob->is_inline)
-        err = delete_if_there(t, INDEX_BODY, id_slice(id));
     if (err == ERR_OK)
         err = index_delete(&t->index, INDEX_BLOB, id_slice(id));
     take(&t->totals.blobs, 1);
-    take(&t->totals.bytes, blob->size);
+    take(&t->totals.bytes, counted_bytes(blob));
     t->totals_changed = true;
     return err;
 }
@@ -234,16 +232,7 @@ enum err catalog_enter_file(struct catalog_txn *t, const struct blob_id *id, uin
     return enter_blob(t, id, &blob);
 }
 
-static enum err enter_inline(struct catalog_txn *t, const struct blob_id *id, struct slice body,
-                             int64_t now_ms)
-{
-    struct blob_record blob = {.size = body.n, .last_use_ms = now_ms, .is_inline = true};
-    enum err err = index_put(&t->index, INDEX_BODY, id_slice(id), body);
-
-    return err == ERR_OK ? enter_blob(t, id, &blob) : err;
-}
-
-/* --- entries --- */
+/* --- who names a content --- */
 
 static struct slice ref_key(char out[REF_KEY_BYTES], const struct blob_id *id,
                             const struct store_key *key)
@@ -253,152 +242,10 @@ static struct slice ref_key(char out[REF_KEY_BYTES], const struct blob_id *id,
     return slice_of(out, REF_KEY_BYTES);
 }
 
-/* Removes the entry and its line in `ref`; `record` is what the entry was. */
-static enum err drop_entry(struct catalog_txn *t, const struct store_key *key, struct slice record)
-{
-    char ref[REF_KEY_BYTES];
-    struct store_entry old;
-    enum err err = ERR_OK;
-
-    take(&t->totals.entries, 1);
-    take(&t->totals.record_bytes, STORE_KEY_BYTES + record.n);
-    t->totals_changed = true;
-    /* Of a record that cannot be read the line in `ref` stays; forgetting the content skips it. */
-    if (record_decode_entry(record, &old) == ERR_OK) {
-        struct blob_id id = blob_id_of(&old.content);
-        err = delete_if_there(t, INDEX_REF, ref_key(ref, &id, key));
-    }
-    return err == ERR_OK ? index_delete(&t->index, INDEX_ENTRY, key_slice(key)) : err;
-}
-
-/* Writes the entry, which is not there, and its line in `ref`. */
-static enum err add_entry(struct catalog_txn *t, const struct store_key *key, struct slice record,
-                          const struct blob_id *content)
-{
-    char ref[REF_KEY_BYTES];
-    enum err err = index_put(&t->index, INDEX_ENTRY, key_slice(key), record);
-
-    t->totals.entries++;
-    t->totals.record_bytes += STORE_KEY_BYTES + record.n;
-    t->totals_changed = true;
-    return err == ERR_OK ? index_put(&t->index, INDEX_REF, ref_key(ref, content, key), no_bytes)
-                         : err;
-}
-
-/* Is the content held with this size? Enters the body if it is not and one is given. */
-static enum err hold_content(struct catalog_txn *t, const struct blob_id *id, uint64_t size,
-                             struct slice body, int64_t now_ms, enum err *verdict)
-{
-    struct blob_record blob;
-    enum err err = catalog_find_blob(&t->index, id, &blob);
-
-    if (err == ERR_NOTFOUND && body.p && body.n == size)
-        return enter_inline(t, id, body, now_ms);
-    if (err != ERR_OK)
-        return not_found_is_verdict(err, verdict);
-    if (blob.size != size) {
-        *verdict = ERR_CORRUPT;
-        return ERR_OK;
-    }
-    return set_last_use(t, id, &blob, now_ms);
-}
-
-enum err catalog_put_entry(struct catalog_txn *t, const struct store_key *key, struct slice record,
-                           struct slice body, int64_t now_ms, enum err *verdict)
-{
-    struct store_entry entry;
-    struct slice old;
-    enum err err = record_decode_entry(record, &entry);
-
-    assert(err == ERR_OK);
-    struct blob_id id = blob_id_of(&entry.content);
-    *verdict = ERR_OK;
-    err = hold_content(t, &id, entry.size, body, now_ms, verdict);
-    if (err != ERR_OK || *verdict != ERR_OK)
-        return err;
-    err = catalog_find_entry(&t->index, key, &old);
-    if (err == ERR_OK)
-        err = drop_entry(t, key, old);
-    if (err != ERR_OK && err != ERR_NOTFOUND)
-        return err;
-    return add_entry(t, key, record, &id);
-}
-
-enum err catalog_validate_entry(struct catalog_txn *t, const struct store_key *key,
-                                const struct blob_id *content, int64_t validated_ms,
-                                enum err *verdict)
-{
-    char record[STORE_RECORD_MAX];
-    size_t n;
-    struct store_entry entry;
-    struct slice old;
-    enum err err = catalog_find_entry(&t->index, key, &old);
-
-    *verdict = ERR_OK;
-    if (err != ERR_OK)
-        return not_found_is_verdict(err, verdict);
-    if (record_decode_entry(old, &entry) != ERR_OK ||
-        memcmp(entry.content.bytes, content->bytes, sizeof content->bytes) != 0) {
-        *verdict = ERR_NOTFOUND;
-        return ERR_OK;
-    }
-    if (validated_ms <= entry.validated_ms)
-        return ERR_OK;
-    entry.validated_ms = validated_ms;
-    err = record_encode_entry(&entry, record, &n);
-    assert(err == ERR_OK && n == old.n);
-    return index_put(&t->index, INDEX_ENTRY, key_slice(key), slice_of(record, n));
-}
-
-enum err catalog_remove_entry(struct catalog_txn *t, const struct store_key *key, enum err *verdict)
-{
-    struct slice record;
-    enum err err = catalog_find_entry(&t->index, key, &record);
-
-    *verdict = ERR_OK;
-    return err == ERR_OK ? drop_entry(t, key, record) : not_found_is_verdict(err, verdict);
-}
-
-enum err catalog_check_entry(struct catalog_txn *t, const struct store_key *key)
-{
-    struct store_entry entry;
-    struct blob_record blob;
-    struct slice record, body;
-    enum err err = catalog_find_entry(&t->index, key, &record);
-
-    if (err != ERR_OK)
-        return err == ERR_NOTFOUND ? ERR_OK : err;
-    if (record_decode_entry(record, &entry) != ERR_OK)
-        return drop_entry(t, key, record);
-    struct blob_id id = blob_id_of(&entry.content);
-    err = catalog_find_blob(&t->index, &id, &blob);
-    if (err == ERR_OK && blob.is_inline)
-        err = catalog_find_body(&t->index, &id, &body);
-    return err == ERR_NOTFOUND ? drop_entry(t, key, record) : err;
-}
-
-/* --- forgetting --- */
-
-/* Removes the entry under `key` if it still names this content, or nothing that can be read. */
-static enum err drop_namer(struct catalog_txn *t, const struct blob_id *id,
-                           const struct store_key *key)
-{
-    struct store_entry entry;
-    struct slice record;
-    enum err err = catalog_find_entry(&t->index, key, &record);
-
-    if (err != ERR_OK)
-        return err == ERR_NOTFOUND ? ERR_OK : err;
-    if (record_decode_entry(record, &entry) == ERR_OK &&
-        memcmp(entry.content.bytes, id->bytes, sizeof id->bytes) != 0)
-        return ERR_OK;
-    return drop_entry(t, key, record);
-}
-
 /* One of those that name this content. ERR_NOTFOUND: nobody does. */
 static enum err first_namer(struct catalog_txn *t, const struct blob_id *id, struct store_key *key)
 {
-    struct slice ref;
+    struct slice ref = no_bytes;
     enum err err = index_seek(&t->index, INDEX_REF, id_slice(id), &ref);
 
     if (err != ERR_OK)
@@ -407,6 +254,234 @@ static enum err first_namer(struct catalog_txn *t, const struct blob_id *id, str
         return ERR_NOTFOUND;
     memcpy(key->bytes, ref.p + sizeof id->bytes, sizeof key->bytes);
     return ERR_OK;
+}
+
+/* After an entry has gone: an inline content is held no longer than somebody names it. */
+static enum err release_content(struct catalog_txn *t, const struct blob_id *id)
+{
+    struct store_key namer;
+    struct blob_record blob;
+    enum err err = catalog_find_blob(&t->index, id, &blob);
+
+    if (err == ERR_OK && blob.is_inline) {
+        err = first_namer(t, id, &namer);
+        return err == ERR_NOTFOUND ? drop_blob(t, id, &blob) : err;
+    }
+    return err == ERR_NOTFOUND ? ERR_OK : err;
+}
+
+/* --- entries --- */
+
+/* False when the entry cannot be read. */
+static bool content_of(struct slice value, struct blob_id *id)
+{
+    struct entry_value parts;
+    struct store_entry entry;
+
+    if (record_split_value(value, &parts) != ERR_OK ||
+        record_decode_entry(parts.record, &entry) != ERR_OK ||
+        (parts.has_body && parts.body.n != entry.size))
+        return false;
+    *id = blob_id_of(&entry.content);
+    return true;
+}
+
+static bool same_id(const struct blob_id *a, const struct blob_id *b)
+{
+    return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
+}
+
+static void count_entry_out(struct catalog_txn *t, struct slice value)
+{
+    take(&t->totals.entries, 1);
+    take(&t->totals.bytes, STORE_KEY_BYTES + value.n);
+    t->totals_changed = true;
+}
+
+/* Removes the entry and its line in `ref`; `value` is what the entry was. */
+static enum err drop_entry(struct catalog_txn *t, const struct store_key *key, struct slice value)
+{
+    char ref[REF_KEY_BYTES];
+    struct blob_id id;
+    enum err err = ERR_OK;
+
+    count_entry_out(t, value);
+    /* Of a record that cannot be read the line in `ref` stays; forgetting the content skips it. */
+    if (content_of(value, &id))
+        err = delete_if_there(t, INDEX_REF, ref_key(ref, &id, key));
+    return err == ERR_OK ? index_delete(&t->index, INDEX_ENTRY, key_slice(key)) : err;
+}
+
+static enum err drop_entry_and_release(struct catalog_txn *t, const struct store_key *key,
+                                       struct slice value)
+{
+    struct blob_id id;
+    bool readable = content_of(value, &id);
+    enum err err = drop_entry(t, key, value);
+
+    return err == ERR_OK && readable ? release_content(t, &id) : err;
+}
+
+/* Writes the value in the place of an older one, if there is one, and its line in `ref`. */
+static enum err write_entry(struct catalog_txn *t, const struct store_key *key,
+                            const struct blob_id *content, struct slice value)
+{
+    char ref[REF_KEY_BYTES];
+    struct slice old;
+    struct blob_id old_content = *content;
+    enum err err = catalog_find_entry(&t->index, key, &old);
+    bool replaces =
+        err == ERR_OK && content_of(old, &old_content) && !same_id(&old_content, content);
+
+    if (err != ERR_OK && err != ERR_NOTFOUND)
+        return err;
+    if (err == ERR_OK)
+        count_entry_out(t, old);
+    t->totals.entries++;
+    t->totals.bytes += STORE_KEY_BYTES + value.n;
+    t->totals_changed = true;
+    err = index_put(&t->index, INDEX_ENTRY, key_slice(key), value);
+    if (err == ERR_OK)
+        err = index_put(&t->index, INDEX_REF, ref_key(ref, content, key), no_bytes);
+    if (err != ERR_OK || !replaces)
+        return err;
+    err = delete_if_there(t, INDEX_REF, ref_key(ref, &old_content, key));
+    return err == ERR_OK ? release_content(t, &old_content) : err;
+}
+
+/* The body of a content that is held inline: each of those that name it has one. */
+static enum err borrow_body(struct catalog_txn *t, const struct blob_id *id, uint64_t size,
+                            struct slice *body)
+{
+    struct store_key namer;
+    struct slice value;
+    struct entry_value parts;
+    enum err err = first_namer(t, id, &namer);
+
+    if (err == ERR_OK)
+        err = catalog_find_entry(&t->index, &namer, &value);
+    if (err != ERR_OK)
+        return err;
+    if (record_split_value(value, &parts) != ERR_OK || !parts.has_body || parts.body.n != size)
+        return ERR_NOTFOUND;
+    *body = parts.body;
+    return ERR_OK;
+}
+
+/*
+ * Finds out how a new entry comes to its content, without writing. *body is what was given (or not)
+ * and becomes what the entry is to have inline. *blob is what is held, or is to be entered when
+ * *is_new.
+ */
+static enum err find_content(struct catalog_txn *t, const struct blob_id *id, uint64_t size,
+                             struct slice *body, struct blob_record *blob, bool *is_new,
+                             enum err *verdict)
+{
+    enum err err = catalog_find_blob(&t->index, id, blob);
+
+    *verdict = ERR_OK;
+    *is_new = err == ERR_NOTFOUND && body->p && body->n == size;
+    if (*is_new) {
+        *blob = (struct blob_record){.size = size, .is_inline = true};
+        return ERR_OK;
+    }
+    if (err != ERR_OK)
+        return not_found_is_verdict(err, verdict);
+    if (blob->size != size)
+        *verdict = ERR_CORRUPT;
+    else if (!blob->is_inline)
+        *body = slice_of(NULL, 0);
+    else if (!body->p)
+        return not_found_is_verdict(borrow_body(t, id, size, body), verdict);
+    return ERR_OK;
+}
+
+enum err catalog_put_entry(struct catalog_txn *t, const struct store_key *key, struct slice record,
+                           struct slice body, int64_t now_ms, enum err *verdict)
+{
+    char value[ENTRY_VALUE_MAX];
+    struct store_entry entry;
+    struct blob_record blob;
+    bool is_new;
+    enum err err = record_decode_entry(record, &entry);
+
+    assert(err == ERR_OK);
+    struct blob_id id = blob_id_of(&entry.content);
+    err = find_content(t, &id, entry.size, &body, &blob, &is_new, verdict);
+    if (err != ERR_OK || *verdict != ERR_OK)
+        return err;
+    /* A borrowed body must be copied before anything is written. */
+    size_t n = record_join_value(record, body, value);
+    if (is_new) {
+        blob.last_use_ms = now_ms;
+        err = enter_blob(t, &id, &blob);
+    } else {
+        err = set_last_use(t, &id, &blob, now_ms);
+    }
+    return err == ERR_OK ? write_entry(t, key, &id, slice_of(value, n)) : err;
+}
+
+enum err catalog_validate_entry(struct catalog_txn *t, const struct store_key *key,
+                                const struct blob_id *content, int64_t validated_ms,
+                                enum err *verdict)
+{
+    char copy[ENTRY_VALUE_MAX];
+    struct blob_id found;
+    struct slice value;
+    enum err err = catalog_find_entry(&t->index, key, &value);
+
+    *verdict = ERR_OK;
+    if (err != ERR_OK)
+        return not_found_is_verdict(err, verdict);
+    if (!content_of(value, &found) || !same_id(&found, content)) {
+        *verdict = ERR_NOTFOUND;
+        return ERR_OK;
+    }
+    memcpy(copy, value.p, value.n);
+    record_set_validated(copy, validated_ms);
+    return index_put(&t->index, INDEX_ENTRY, key_slice(key), slice_of(copy, value.n));
+}
+
+enum err catalog_remove_entry(struct catalog_txn *t, const struct store_key *key, enum err *verdict)
+{
+    struct slice value;
+    enum err err = catalog_find_entry(&t->index, key, &value);
+
+    *verdict = ERR_OK;
+    return err == ERR_OK ? drop_entry_and_release(t, key, value)
+                         : not_found_is_verdict(err, verdict);
+}
+
+enum err catalog_check_entry(struct catalog_txn *t, const struct store_key *key)
+{
+    struct blob_record blob;
+    struct blob_id id;
+    struct slice value;
+    enum err err = catalog_find_entry(&t->index, key, &value);
+
+    if (err != ERR_OK)
+        return err == ERR_NOTFOUND ? ERR_OK : err;
+    if (!content_of(value, &id))
+        return drop_entry(t, key, value);
+    err = catalog_find_blob(&t->index, &id, &blob);
+    return err == ERR_NOTFOUND ? drop_entry(t, key, value) : err;
+}
+
+/* --- forgetting --- */
+
+/* Removes the entry under `key` if it still names this content, or nothing that can be read. */
+static enum err drop_namer(struct catalog_txn *t, const struct blob_id *id,
+                           const struct store_key *key)
+{
+    struct blob_id found;
+    struct slice value;
+    enum err err = catalog_find_entry(&t->index, key, &value);
+
+    if (err != ERR_OK)
+        return err == ERR_NOTFOUND ? ERR_OK : err;
+    if (content_of(value, &found) && !same_id(&found, id))
+        return ERR_OK;
+    return drop_entry(t, key, value);
 }
 
 static enum err drop_namers(struct catalog_txn *t, const struct blob_id *id, size_t *budget)
@@ -433,7 +508,7 @@ static enum err drop_unreadable(struct catalog_txn *t, const struct blob_id *id)
         return err == ERR_NOTFOUND ? ERR_OK : err;
     take(&t->totals.blobs, 1);
     t->totals_changed = true;
-    return delete_if_there(t, INDEX_BODY, id_slice(id));
+    return ERR_OK;
 }
 
 enum err catalog_forget(struct catalog_txn *t, const struct blob_id *id, size_t *budget, bool *gone,

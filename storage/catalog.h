@@ -3,6 +3,8 @@
  * transaction:
  *
  *   - an entry names a content that has a blob record (law 2: the index never names what is gone);
+ *   - of an inline content each entry that names it has a copy, and it is gone with the last of
+ *     them (so that a lookup needs one search, and a reference costs what it is worth);
  *   - each entry has its line in `ref`, so forgetting a content finds all that name it;
  *   - each blob record has its line in `use`, under the record's last use;
  *   - the totals are the sums.
@@ -33,19 +35,16 @@ void catalog_set_clean(struct catalog_txn *t, bool clean);
 
 YT_MUST_CHECK enum err catalog_find_blob(struct index_txn *txn, const struct blob_id *id,
                                          struct blob_record *blob);
-/* The bytes of an inline body, borrowed. */
-YT_MUST_CHECK enum err catalog_find_body(struct index_txn *txn, const struct blob_id *id,
-                                         struct slice *body);
-/* The encoded entry, borrowed. */
+/* What is under the key (see entry_value), borrowed. */
 YT_MUST_CHECK enum err catalog_find_entry(struct index_txn *txn, const struct store_key *key,
-                                          struct slice *record);
+                                          struct slice *value);
 
 /* --- entries --- */
 
 /*
  * Puts an encoded entry (it must decode) under key. `body.p` is NULL, or the bytes for a content
- * that is not held yet. Verdict: ERR_NOTFOUND when the content is not held and no body is given;
- * ERR_CORRUPT when it is held with another size.
+ * that may not be held yet. Verdict: ERR_NOTFOUND when the content is not held and no body is
+ * given; ERR_CORRUPT when it is held with another size.
  */
 YT_MUST_CHECK enum err catalog_put_entry(struct catalog_txn *t, const struct store_key *key,
                                          struct slice record, struct slice body, int64_t now_ms,
@@ -56,7 +55,7 @@ YT_MUST_CHECK enum err catalog_validate_entry(struct catalog_txn *t, const struc
                                               enum err *verdict);
 YT_MUST_CHECK enum err catalog_remove_entry(struct catalog_txn *t, const struct store_key *key,
                                             enum err *verdict);
-/* Removes the entry if it cannot be read, or if it is to have an inline body that is not there. */
+/* Removes the entry if it cannot be read, or names a content that is not held. */
 YT_MUST_CHECK enum err catalog_check_entry(struct catalog_txn *t, const struct store_key *key);
 
 /* --- contents --- */

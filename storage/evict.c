@@ -28,11 +28,6 @@ struct step {
     uint64_t freed;
 };
 
-static uint64_t total_bytes(const struct step *step)
-{
-    return step->txn.totals.bytes + step->txn.totals.record_bytes;
-}
-
 /* ERR_NOTFOUND: there is nothing to evict. */
 static enum err forget_oldest(struct store *s, struct step *step)
 {
@@ -40,7 +35,7 @@ static enum err forget_oldest(struct store *s, struct step *step)
     struct blob_record was;
     bool gone;
     int64_t last_use_ms = INT64_MAX;
-    uint64_t size, before = total_bytes(step);
+    uint64_t size, before = step->txn.totals.bytes;
     enum err err = catalog_oldest(&step->txn, &id, &last_use_ms);
 
     if (err != ERR_OK && err != ERR_NOTFOUND)
@@ -53,7 +48,7 @@ static enum err forget_oldest(struct store *s, struct step *step)
         err = catalog_forget_oldest(&step->txn, &step->entry_budget, &id, &gone, &was);
     if (err != ERR_OK)
         return err;
-    step->freed += before - total_bytes(step);
+    step->freed += before - step->txn.totals.bytes;
     step->content_count += gone;
     if (gone && !was.is_inline)
         step->files[step->file_count++] = id;

@@ -36,8 +36,8 @@ struct db_row {
 };
 
 static const struct db_row db_rows[INDEX_DB_COUNT] = {
-    [INDEX_ENTRY] = {"entry", 32}, [INDEX_BLOB] = {"blob", 32}, [INDEX_BODY] = {"body", 32},
-    [INDEX_USE] = {"use", 40},     [INDEX_REF] = {"ref", 64},   [INDEX_META] = {"meta", 0},
+    [INDEX_ENTRY] = {"entry", 32}, [INDEX_BLOB] = {"blob", 32}, [INDEX_USE] = {"use", 40},
+    [INDEX_REF] = {"ref", 64},     [INDEX_META] = {"meta", 0},
 };
 
 static const struct slice format_key = {"format", 6};

@@ -1,5 +1,5 @@
 /*
- * The one user of LMDB: an environment with six databases of plain keys and values. It knows
+ * The one user of LMDB: an environment with five databases of plain keys and values. It knows
  * nothing of what they mean (catalog.h does).
  *
  * Threads: any number of readers, each used by one thread at a time; one write transaction at a
@@ -16,9 +16,8 @@
 #include "base/slice.h"
 
 enum index_db {
-    INDEX_ENTRY, /* key(32) -> entry record */
+    INDEX_ENTRY, /* key(32) -> entry record, and behind it the body if that is inline */
     INDEX_BLOB,  /* digest(32) -> blob record */
-    INDEX_BODY,  /* digest(32) -> the bytes of an inline body */
     INDEX_USE,   /* big-endian last use in ms(8) | digest(32) -> nothing: oldest first */
     INDEX_REF,   /* digest(32) | key(32) -> nothing: who names this content */
     INDEX_META,  /* "format" -> version, "totals" -> totals record */

@@ -27,7 +27,6 @@ struct store {
     _Atomic uint64_t entries;
     _Atomic uint64_t blobs;
     _Atomic uint64_t bytes;
-    _Atomic uint64_t record_bytes;
     /* Of all files in partial/, also of those that nobody writes now. */
     _Atomic uint64_t partial_bytes;
     /* Of those that somebody writes: they cannot be evicted. */
@@ -40,7 +39,6 @@ struct store {
 static inline uint64_t store_used(struct store *s)
 {
     return atomic_load_explicit(&s->bytes, memory_order_relaxed) +
-           atomic_load_explicit(&s->record_bytes, memory_order_relaxed) +
            atomic_load_explicit(&s->partial_bytes, memory_order_relaxed);
 }
 

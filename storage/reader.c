@@ -55,51 +55,40 @@ static enum err copy_out(struct arena *arena, struct slice borrowed, struct slic
     return copy->p ? ERR_OK : ERR_NOMEM;
 }
 
+/* The part within the read transaction. */
 static enum err read_entry(struct store_reader *reader, const struct store_key *key,
-                           struct arena *arena, struct store_entry *entry)
+                           struct arena *arena, struct entry_value *parts, bool with_body)
 {
-    struct slice record;
-    enum err err = catalog_find_entry(&reader->txn, key, &record);
+    struct slice value;
+    enum err err = catalog_find_entry(&reader->txn, key, &value);
 
     if (err == ERR_OK)
-        err = copy_out(arena, record, &record);
-    return err == ERR_OK ? record_decode_entry(record, entry) : err;
+        err = record_split_value(value, parts);
+    if (err == ERR_OK)
+        err = copy_out(arena, parts->record, &parts->record);
+    if (err == ERR_OK && parts->has_body && with_body)
+        err = copy_out(arena, parts->body, &parts->body);
+    return err;
 }
 
-/* ERR_NOTFOUND: the body is not in the index. */
-static enum err read_inline(struct store_reader *reader, const struct store_entry *entry,
-                            struct arena *arena, struct store_body *body)
-{
-    struct slice bytes;
-
-    if (entry->size > STORE_INLINE_MAX)
-        return ERR_NOTFOUND;
-    struct blob_id id = blob_id_of(&entry->content);
-    enum err err = catalog_find_body(&reader->txn, &id, &bytes);
-    if (err != ERR_OK)
-        return err;
-    if (bytes.n != entry->size)
-        return ERR_CORRUPT;
-    body->is_inline = true;
-    return copy_out(arena, bytes, &body->bytes);
-}
-
-/* The part within the read transaction. */
+/* ERR_CORRUPT: something is there that cannot be read, or the index itself cannot. */
 static enum err read_index(struct store_reader *reader, const struct store_key *key,
                            struct arena *arena, struct store_entry *entry, struct store_body *body)
 {
+    struct entry_value parts;
     enum err err = index_read_begin(&reader->txn);
 
     if (err != ERR_OK)
         return err;
-    err = read_entry(reader, key, arena, entry);
-    if (err == ERR_OK && body) {
-        err = read_inline(reader, entry, arena, body);
-        if (err == ERR_NOTFOUND)
-            err = ERR_OK;
-    }
+    err = read_entry(reader, key, arena, &parts, body != NULL);
     index_read_end(&reader->txn);
-    return err;
+    if (err == ERR_OK)
+        err = record_decode_entry(parts.record, entry);
+    if (err != ERR_OK || !body || !parts.has_body)
+        return err;
+    body->is_inline = true;
+    body->bytes = parts.body;
+    return parts.body.n == entry->size ? ERR_OK : ERR_CORRUPT;
 }
 
 /* The writer looks again, and removes what is broken; if it is too busy the next lookup asks again.
@@ -137,8 +126,6 @@ enum err store_lookup(struct store_reader *reader, const struct store_key *key, 
     enum err err = read_index(reader, key, arena, entry, body);
     if (err == ERR_CORRUPT) {
         ask_for_check(reader->store, OP_CHECK_ENTRY, key, NULL);
-        if (entry->content.algo == DIGEST_SHA256)
-            ask_for_check(reader->store, OP_CHECK_BLOB, key, &entry->content);
         return ERR_NOTFOUND;
     }
     if (err != ERR_OK || !body || body->is_inline)

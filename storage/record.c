@@ -3,10 +3,13 @@
 #include <assert.h>
 
 enum { ENTRY_VERSION = 1, BLOB_VERSION = 1, TOTALS_VERSION = 1 };
-enum { ENTRY_IMMUTABLE = 1 };
+enum { ENTRY_IMMUTABLE = 1, ENTRY_INLINE = 2 };
 enum { BLOB_INLINE = 1 };
 enum { TOTALS_CLEAN = 1 };
 enum { STATUS_MIN = 100, STATUS_MAX = 599 };
+
+/* Where the parts of an entry's head are. */
+enum { AT_FLAGS = 1, AT_LENGTH = 2, AT_VALIDATED = 22, ENTRY_HEAD_BYTES = 30 };
 
 struct blob_id blob_id_of(const struct digest *digest)
 {
@@ -158,6 +161,7 @@ enum err record_encode_entry(const struct store_entry *entry, char out[STORE_REC
         return ERR_LIMIT;
     write_number(&w, ENTRY_VERSION, 1);
     write_number(&w, entry->immutable ? ENTRY_IMMUTABLE : 0, 1);
+    write_number(&w, 0, 2); /* the length, when it is known */
     write_number(&w, (uint64_t)entry->status, 2);
     write_number(&w, entry->size, 8);
     write_number(&w, time_bits(entry->fetched_ms), 8);
@@ -170,15 +174,21 @@ enum err record_encode_entry(const struct store_entry *entry, char out[STORE_REC
     write_slice(&w, entry->etag);
     write_slice(&w, entry->last_modified);
     *n = STORE_RECORD_MAX - w.left;
-    return w.overflow ? ERR_LIMIT : ERR_OK;
+    if (w.overflow)
+        return ERR_LIMIT;
+    w = (struct writing){out + AT_LENGTH, 2, false};
+    write_number(&w, *n, 2);
+    return ERR_OK;
 }
 
 enum err record_decode_entry(struct slice record, struct store_entry *entry)
 {
     unsigned flags;
-    struct reading r = read_head(record, ENTRY_VERSION, ENTRY_IMMUTABLE, &flags);
+    struct reading r = read_head(record, ENTRY_VERSION, ENTRY_IMMUTABLE | ENTRY_INLINE, &flags);
 
     *entry = (struct store_entry){.immutable = flags & ENTRY_IMMUTABLE};
+    if (read_number(&r, 2) != record.n)
+        return ERR_CORRUPT;
     entry->status = (int)read_number(&r, 2);
     entry->size = read_number(&r, 8);
     entry->fetched_ms = read_time(&r);
@@ -194,6 +204,43 @@ enum err record_decode_entry(struct slice record, struct store_entry *entry)
         entry->content.algo != DIGEST_SHA256)
         return ERR_CORRUPT;
     return read_end(&r);
+}
+
+/* --- an entry and its body --- */
+
+enum err record_split_value(struct slice value, struct entry_value *parts)
+{
+    unsigned flags;
+    struct reading r = read_head(value, ENTRY_VERSION, ENTRY_IMMUTABLE | ENTRY_INLINE, &flags);
+    size_t n = (size_t)read_number(&r, 2);
+
+    if (r.failed || n < ENTRY_HEAD_BYTES || n > value.n || n > STORE_RECORD_MAX)
+        return ERR_CORRUPT;
+    *parts = (struct entry_value){
+        .record = slice_to(value, n),
+        .body = slice_from(value, n),
+        .has_body = flags & ENTRY_INLINE,
+    };
+    bool fits = parts->has_body ? parts->body.n <= STORE_INLINE_MAX : parts->body.n == 0;
+    return fits ? ERR_OK : ERR_CORRUPT;
+}
+
+size_t record_join_value(struct slice record, struct slice body, char out[ENTRY_VALUE_MAX])
+{
+    assert(record.n >= ENTRY_HEAD_BYTES && record.n <= STORE_RECORD_MAX);
+    assert(body.n <= STORE_INLINE_MAX);
+    memcpy(out, record.p, record.n);
+    out[AT_FLAGS] = (char)((out[AT_FLAGS] & ~ENTRY_INLINE) | (body.p ? ENTRY_INLINE : 0));
+    if (body.n)
+        memcpy(out + record.n, body.p, body.n);
+    return record.n + body.n;
+}
+
+void record_set_validated(char *record, int64_t validated_ms)
+{
+    struct writing w = {record + AT_VALIDATED, 8, false};
+
+    write_number(&w, time_bits(validated_ms), 8);
 }
 
 /* --- blob and totals --- */
@@ -229,7 +276,6 @@ void record_encode_totals(const struct totals_record *totals, char out[TOTALS_RE
     write_number(&w, totals->entries, 8);
     write_number(&w, totals->blobs, 8);
     write_number(&w, totals->bytes, 8);
-    write_number(&w, totals->record_bytes, 8);
     assert(!w.overflow && w.left == 0);
 }
 
@@ -242,6 +288,5 @@ enum err record_decode_totals(struct slice record, struct totals_record *totals)
     totals->entries = read_number(&r, 8);
     totals->blobs = read_number(&r, 8);
     totals->bytes = read_number(&r, 8);
-    totals->record_bytes = read_number(&r, 8);
     return read_end(&r);
 }

@@ -19,7 +19,6 @@ void store_publish(struct store *s, const struct totals_record *totals)
     atomic_store_explicit(&s->entries, totals->entries, memory_order_relaxed);
     atomic_store_explicit(&s->blobs, totals->blobs, memory_order_relaxed);
     atomic_store_explicit(&s->bytes, totals->bytes, memory_order_relaxed);
-    atomic_store_explicit(&s->record_bytes, totals->record_bytes, memory_order_relaxed);
 }
 
 void store_note_write(struct store *s, enum err result, const struct errinfo *info)

@@ -90,34 +90,17 @@ static enum err apply_check_entry(struct store *s, struct batch *batch, struct o
     return catalog_check_entry(&batch->txn, &op->key);
 }
 
-/* Is the body there as its record says? Only the length is looked at. */
-static enum err body_is_right(struct store *s, struct batch *batch, const struct blob_id *id,
-                              const struct blob_record *blob, bool *right)
-{
-    struct slice body;
-
-    if (!blob->is_inline) {
-        *right = files_has_blob(&s->files, id, blob->size);
-        return ERR_OK;
-    }
-    enum err err = catalog_find_body(&batch->txn.index, id, &body);
-    *right = err == ERR_OK && body.n == blob->size;
-    return err == ERR_NOTFOUND ? ERR_OK : err;
-}
-
 /* A wrong file goes at once: nothing can be served from it, so no commit need come first. */
 static enum err apply_check_blob(struct store *s, struct batch *batch, struct op *op)
 {
     struct blob_record blob;
-    bool right = false, gone;
+    bool gone;
     size_t budget = FORGET_BUDGET;
     enum err err = catalog_find_blob(&batch->txn.index, &op->content, &blob);
 
-    if (err == ERR_OK)
-        err = body_is_right(s, batch, &op->content, &blob, &right);
-    if (err != ERR_OK || right)
+    if (err != ERR_OK || is_held(s, &op->content, &blob))
         return err == ERR_NOTFOUND ? ERR_OK : err;
-    if (!blob.is_inline && files_remove_blob(&s->files, &op->content) == ERR_IO)
+    if (files_remove_blob(&s->files, &op->content) == ERR_IO)
         log_warn("unlink_failed", LF_INT("errno", errno));
     return catalog_forget(&batch->txn, &op->content, &budget, &gone, &blob);
 }

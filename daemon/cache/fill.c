@@ -226,6 +226,8 @@ static void reopen_work(struct job *j)
     struct fill *f = container_of(j, struct fill, job);
     f->job_result = partial_open(f->home->engine->store, &f->node.key, &f->expected, true,
                                  &f->partial, &f->job_offset, &f->job_info);
+    if (f->job_result == ERR_OK && f->job_offset == 0)
+        partial_free(&f->partial, false); /* nothing to go on with */
 }
 
 /* The plan's own check over the whole file, mapped for its length. */
@@ -258,7 +260,7 @@ static void commit_work(struct job *j)
 static void close_work(struct job *j)
 {
     struct fill *f = container_of(j, struct fill, job);
-    partial_free(&f->partial, f->keep_partial);
+    partial_free(&f->job_partial, f->keep_partial);
 }
 
 /* --- steps --- */
@@ -410,8 +412,7 @@ static bool can_resume(const struct fill *f)
 {
     if (f->phase != FILL_ANSWERING)
         return false; /* nothing was promised to anybody yet: the next request tries again */
-    bool same_bytes = f->expected.algo != DIGEST_NONE || f->head.etag.n;
-    return same_bytes && f->breaks < FILL_BREAKS_MAX;
+    return fill_can_be_resumed(f) && f->breaks < FILL_BREAKS_MAX;
 }
 
 static enum step broken(struct fill *f)
@@ -654,6 +655,10 @@ static enum step step_closed(struct fill *f)
         return STEP_END;
     f->keep_partial = f->outcome == FILL_FAILED && f->info.code != ERR_CORRUPT &&
                       f->expected.algo != DIGEST_NONE && f->storing;
+    pthread_mutex_lock(&f->lock); /* followers of a window look at it */
+    f->job_partial = f->partial;
+    f->partial = NULL;
+    pthread_mutex_unlock(&f->lock);
     submit(f, close_work);
     return STEP_WAIT;
 }

@@ -111,7 +111,7 @@ void follower_look(struct follower *fo, struct fill_view *view)
     view->file_end = f->file_end;
     view->window_end = f->window_end;
     view->from_start = has_beginning_locked(f);
-    view->storing = f->storing;
+    view->storing = f->phase != FILL_STARTING && f->storing; /* before that it is home's alone */
     view->fd = f->read_fd;
     view->upstream_status = f->upstream_status;
     view->retry_after_s = f->retry_after_s;
@@ -398,6 +398,8 @@ void fill_written(struct fill *f)
         f->window_end = f->file_end;
     wake_followers_locked(f);
     pthread_mutex_unlock(&f->lock);
+    if (!f->storing)
+        fill_table_remove(f->home->engine->table, &f->node); /* too late to join */
     fill_write_next(f);
 }
 

@@ -112,6 +112,25 @@ static enum fill_verdict judge_complete(struct fill *f, const struct fetch_head 
     return VERDICT_COMPLETE;
 }
 
+static bool is_strong(struct slice etag)
+{
+    return etag.n && etag.p[0] == '"';
+}
+
+bool fill_can_be_resumed(const struct fill *f)
+{
+    return f->expected.algo != DIGEST_NONE || is_strong(f->head.etag);
+}
+
+/* Without a digest to prove it in the end, the validator must say that it is still the same. */
+static bool is_same_body(const struct fill *f, const struct fetch_head *head)
+{
+    if (f->expected.algo != DIGEST_NONE)
+        return true;
+    return head->framed && is_strong(f->head.etag) &&
+           slice_eq(http_fields_value(&head->fields, HF_ETAG), f->head.etag);
+}
+
 /* 206 or 200 or 416 to a request for the rest. */
 static enum fill_verdict judge_rest(struct fill *f, const struct fetch_head *head)
 {
@@ -120,6 +139,8 @@ static enum fill_verdict judge_rest(struct fill *f, const struct fetch_head *hea
         http_content_range_parse(http_fields_value(&head->fields, HF_CONTENT_RANGE), &range);
     if (head->status == 416 && has_range && range.has_size && range.size == f->received)
         return judge_complete(f, head);
+    if ((head->status == 200 || head->status == 206) && !is_same_body(f, head))
+        return refuse(f, "the object changed while it was fetched");
     if (head->status == 206 && has_range && range.has_range && range.first == f->received &&
         range.has_size && range.last + 1 == range.size &&
         (!f->has_total || f->total == range.size)) {
@@ -194,6 +215,8 @@ static void choose_mode(struct fill *f)
         f->mode = MODE_MEMORY;
     if (f->mode != MODE_FILE)
         f->hasher = hasher_new(f->expected.algo);
+    if (!f->storing) /* who comes later finds the beginning gone */
+        fill_table_remove(f->home->engine->table, &f->node);
 }
 
 /* What holds for the first head of a body; a resumed one was judged before. */
@@ -308,6 +331,7 @@ static enum fetch_flow on_body(void *arg, const void *bytes, size_t n)
     if ((f->has_total && f->received + fresh > f->total) ||
         (f->plan.max_size && f->received + fresh > f->plan.max_size)) {
         f->verdict = refuse(f, "the body is longer than it may be");
+        f->info.code = ERR_CORRUPT; /* nothing of it is worth keeping */
         return FETCH_ABORT;
     }
     enum err rc = fill_take(f, bytes, n);
@@ -327,6 +351,7 @@ static void on_done(void *arg, enum err result, const struct errinfo *info)
     struct fill *f = arg;
     f->fetch = NULL;
     f->fetch_over = true;
+    f->paused = false;
     f->fetch_result = result;
     if (result != ERR_OK && info && f->verdict != VERDICT_FAILED)
         f->info = *info;
@@ -334,11 +359,6 @@ static void on_done(void *arg, enum err result, const struct errinfo *info)
 }
 
 static const struct fetch_ops fill_fetch_ops = {on_head, on_body, on_done};
-
-static bool is_strong(struct slice etag)
-{
-    return etag.n && etag.p[0] == '"';
-}
 
 void fill_fetch_begin(struct fill *f, enum fetch_method method)
 {
@@ -351,7 +371,7 @@ void fill_fetch_begin(struct fill *f, enum fetch_method method)
         .offset = f->received,
         .id = slice_str(f->id),
     };
-    if (f->received && f->expected.algo == DIGEST_NONE && is_strong(f->head.etag))
+    if (f->received && f->expected.algo == DIGEST_NONE)
         r.if_range = f->head.etag;
     if (f->purpose == FILL_REFRESH && f->plan.refresh == REFRESH_CONDITIONAL && !f->received) {
         r.etag = f->held.etag;

@@ -178,8 +178,8 @@ static enum lookup_state failed(struct lookup *l, const struct fill_view *view)
 
 /*
  * Is the head enough? Not for HEAD of something to be stored (a GET by digest will follow and must
- * find it), not while a usable copy is held (a refresh that breaks off must not break a client), and
- * not of an empty body, which its head completes.
+ * find it), not while a usable copy is held (a refresh that breaks off must not break a client),
+ * and not of an empty body, which its head completes.
  */
 static bool needs_whole(const struct lookup *l, const struct fill_view *view)
 {

@@ -17,6 +17,8 @@
 
 enum { POOL_THREADS = 4, WORKERS_MAX = 64 };
 
+enum order { ORDER_SERVER_STOP, ORDER_SERVER_ABORT, ORDER_ENGINE_STOP, ORDER_COUNT };
+
 struct worker {
     struct daemon *daemon;
     pthread_t thread;
@@ -25,7 +27,7 @@ struct worker {
     struct uplink *uplink;
     struct engine_worker *engine;
     struct server_worker *server;
-    struct mail order;
+    struct mail orders[ORDER_COUNT]; /* one each: an earlier one may not have run yet */
 };
 
 struct daemon {
@@ -185,27 +187,33 @@ static void worker_is_idle(void *arg)
 
 static void order_server_stop(struct mail *m)
 {
-    struct worker *w = container_of(m, struct worker, order);
+    struct worker *w = container_of(m, struct worker, orders[ORDER_SERVER_STOP]);
     server_worker_stop(w->server, worker_is_idle, w);
 }
 
 static void order_server_abort(struct mail *m)
 {
-    struct worker *w = container_of(m, struct worker, order);
+    struct worker *w = container_of(m, struct worker, orders[ORDER_SERVER_ABORT]);
     server_worker_abort(w->server);
 }
 
 static void order_engine_stop(struct mail *m)
 {
-    struct worker *w = container_of(m, struct worker, order);
+    struct worker *w = container_of(m, struct worker, orders[ORDER_ENGINE_STOP]);
     engine_worker_stop(w->engine, worker_is_idle, w);
 }
 
-static void order_all(struct daemon *d, void (*run)(struct mail *m))
+static void order_all(struct daemon *d, enum order order)
 {
+    static void (*const runs[ORDER_COUNT])(struct mail * m) = {
+        [ORDER_SERVER_STOP] = order_server_stop,
+        [ORDER_SERVER_ABORT] = order_server_abort,
+        [ORDER_ENGINE_STOP] = order_engine_stop,
+    };
     for (unsigned i = 0; i < d->worker_count; i++) {
-        d->workers[i].order.run = run;
-        reactor_post(d->workers[i].reactor, &d->workers[i].order);
+        struct mail *m = &d->workers[i].orders[order];
+        m->run = runs[order];
+        reactor_post(d->workers[i].reactor, m);
     }
 }
 
@@ -232,14 +240,14 @@ static void daemon_stop(struct daemon *d)
     deadline.tv_nsec %= 1000000000;
 
     service_set_ready(d->service, false);
-    order_all(d, order_server_stop);
+    order_all(d, ORDER_SERVER_STOP);
     if (!wait_for_all(d, &deadline)) {
         log_warn("stop_deadline", LF_STR("note", "answers in flight are cut"));
-        order_all(d, order_server_abort);
+        order_all(d, ORDER_SERVER_ABORT);
         wait_for_all(d, NULL);
     }
     d->idle = 0; /* every worker has answered: nobody else touches it now */
-    order_all(d, order_engine_stop);
+    order_all(d, ORDER_ENGINE_STOP);
     wait_for_all(d, NULL);
 }
 

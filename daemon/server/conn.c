@@ -42,8 +42,10 @@ static void end(struct conn *c, void (*close_stream)(struct stream *s))
         return;
     c->dying = true;
     deadline_clear(&c->deadline);
-    if (c->exchange)
+    if (c->exchange) {
+        c->exchange->aborted = true; /* else it would have ended before */
         exchange_free(c->exchange);
+    }
     c->exchange = NULL;
     close_stream(&c->stream);
 }
@@ -150,6 +152,13 @@ static void reject(struct conn *c, int status, const char *why)
     exchange_reject(c->exchange, status, why);
 }
 
+/* A request has begun: head and body must be in by one deadline. */
+static void request_is_coming(struct conn *c)
+{
+    if (c->deadline_queue != &c->worker->request || !c->deadline.next)
+        set_deadline(c, &c->worker->request);
+}
+
 /* How much of a body will be read, and whether it is worth reading to keep the connection. */
 static void begin_body(struct conn *c, const struct http_request *r)
 {
@@ -159,10 +168,12 @@ static void begin_body(struct conn *c, const struct http_request *r)
     c->skipped = 0;
     c->body_left = r->content_length;
     memset(&c->chunked, 0, sizeof c->chunked);
-    if (skip && !(r->framing == HTTP_LENGTH && r->content_length == 0))
+    if (skip) {
         c->in = IN_BODY;
-    else
+        request_is_coming(c);
+    } else {
         exchange_run(c->exchange);
+    }
 }
 
 /* A method begins with a letter; a TLS hello on a plain port, say, need not wait for its end. */
@@ -186,8 +197,7 @@ static size_t take_head(struct conn *c, struct slice data)
         return data.n;
     }
     if (n == 0) {
-        if (c->deadline_queue != &c->worker->request || !c->deadline.next)
-            set_deadline(c, &c->worker->request);
+        request_is_coming(c);
         return 0;
     }
     c->scanned = 0;
@@ -316,12 +326,12 @@ static void linger(struct conn *c)
 
 void conn_exchange_over(struct conn *c, bool broken)
 {
-    exchange_free(c->exchange);
-    c->exchange = NULL;
     if (broken) {
         conn_break(c);
         return;
     }
+    exchange_free(c->exchange);
+    c->exchange = NULL;
     if (c->close_after || c->worker->stopping) {
         linger(c);
         return;
@@ -353,7 +363,6 @@ void conn_send(struct conn *c)
 static void client_left(struct conn *c)
 {
     counter_inc(COUNTER_CLIENT_ABORTS);
-    c->exchange->aborted = true;
     conn_close(c);
 }
 
@@ -390,8 +399,6 @@ void conn_on_deadline(struct deadline *d)
         bool idle = c->out == OUT_LINGER || (c->out == OUT_IDLE && !c->exchange && !c->pending);
         if (!idle)
             counter_inc(COUNTER_CLIENT_TIMEOUTS);
-        if (c->exchange)
-            c->exchange->aborted = true;
         if (c->out == OUT_SEND)
             conn_break(c);
         else

@@ -108,7 +108,7 @@ struct exchange {
     char id[REQUEST_ID_LENGTH + 1];
     int status;
     const char *cache; /* what the cache did, in a word, for the log */
-    bool aborted;      /* the client left, or was dropped */
+    bool aborted;      /* not answered to the end, whoever is to blame */
     /* Sending. */
     struct part *parts;
     size_t part_count, part_at;

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/container.h"
 #include "base/counters.h"
+#include "base/instance.h"
 #include "base/log.h"
 #include "conn.h"
 #include <stdio.h>
@@ -176,6 +177,22 @@ static void look_up(struct exchange *x)
         answer_lookup(x);
 }
 
+/*
+ * Nobody serves this path; but what a protocol answers by itself (the base of its API, which clients
+ * ask for before they name anything) it answers without a route.
+ */
+static void run_without_route(struct exchange *x)
+{
+    struct plan_input in = {.request = &x->request, .path = x->routing.path};
+    const struct protocol *protocol = x->routing.protocol;
+    bool asks = protocol && x->routing.namespace.n == 0;
+    if (asks && protocol->plan(&in, &x->arena, &x->plan) && x->plan.kind == PLAN_LOCAL)
+        send_made(x, respond_page(x, &x->plan.page, NULL, 0));
+    else
+        answer_error(x, PLAN_ERR_NO_ROUTE, route_list(x->conn->worker->service, &x->arena), NULL,
+                     0);
+}
+
 static void run_plan(struct exchange *x)
 {
     const struct route *r = x->routing.route;
@@ -209,7 +226,7 @@ static bool names_us(void *arg, struct slice element)
 {
     bool *found = arg;
     size_t blank = slice_find(element, ' ');
-    *found = slice_eq(slice_trim(slice_from(element, blank)), SLICE("yantian"));
+    *found = slice_eq(slice_trim(slice_from(element, blank)), instance_name());
     return !*found;
 }
 
@@ -249,6 +266,6 @@ void exchange_run(struct exchange *x)
         else if (x->routing.route)
             run_plan(x);
         else
-            answer_error(x, PLAN_ERR_NO_ROUTE, route_list(s, &x->arena), NULL, 0);
+            run_without_route(x);
     }
 }

@@ -1,5 +1,6 @@
 /* Makes the parts of an answer: heads, ranges, validators. Sends nothing. */
 #include "base/clock.h"
+#include "base/instance.h"
 #include "conn.h"
 #include "http/date.h"
 #include "http/response.h"
@@ -31,7 +32,7 @@ static bool begin(struct exchange *x, struct head_writer *w, int status, size_t 
 /* The fields of every answer, and the head's end. */
 static bool finish(struct exchange *x, struct head_writer *w)
 {
-    head_add(w, SLICE("Via"), SLICE("1.1 yantian"));
+    head_add(w, SLICE("Via"), instance_via());
     head_add(w, SLICE("X-Request-Id"), slice_str(x->id));
     head_add(w, SLICE("Date"), date_now(x->conn->worker));
     if (x->conn->close_after || x->conn->worker->stopping)

@@ -17,6 +17,14 @@ static bool listed(const struct config_strings *names, struct slice name)
     return false;
 }
 
+static const struct route *route_with_host(const struct service *s, struct slice host)
+{
+    for (size_t i = 0; i < s->route_count; i++)
+        if (listed(&s->routes[i].config->hosts, host))
+            return &s->routes[i];
+    return NULL;
+}
+
 /* By the Host field with its port, else without. */
 static const struct route *route_by_host(const struct service *s, struct slice authority)
 {
@@ -24,12 +32,8 @@ static const struct route *route_by_host(const struct service *s, struct slice a
     unsigned port;
     if (!authority.n || !http_authority_parse(authority, &host, &port))
         return NULL;
-    for (size_t i = 0; i < s->route_count; i++) {
-        const struct config_strings *hosts = &s->routes[i].config->hosts;
-        if (listed(hosts, authority) || listed(hosts, host))
-            return &s->routes[i];
-    }
-    return NULL;
+    const struct route *r = route_with_host(s, authority);
+    return r ? r : route_with_host(s, host);
 }
 
 struct namespace_search {

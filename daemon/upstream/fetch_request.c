@@ -1,6 +1,7 @@
 /* The request to an upstream and what its answer leads to. */
 #include "base/clock.h"
 #include "base/counters.h"
+#include "base/instance.h"
 #include "base/log.h"
 #include "fetch.h"
 #include <inttypes.h>
@@ -118,7 +119,7 @@ static void add_lines(struct fetch *f, struct lines *l)
 {
     const struct fetch_request *ask = &f->ask;
     add_line(l, "User-Agent", SLICE("yantian/" YT_VERSION));
-    add_line(l, "Via", SLICE("1.1 yantian"));
+    add_line(l, "Via", instance_via());
     add_line(l, "Accept-Encoding", SLICE("identity"));
     add_line(l, "Accept", ask->accept); /* libcurl would add one; an empty line stops it */
     if (!f->try.away)

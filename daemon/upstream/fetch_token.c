@@ -1,6 +1,7 @@
 /* Getting leave to ask: Basic, and Bearer tokens from their service. */
 #include "base/clock.h"
 #include "base/counters.h"
+#include "base/instance.h"
 #include "base/log.h"
 #include "fetch.h"
 
@@ -95,7 +96,7 @@ enum step_result fetch_step_ask_token(struct fetch *f)
     struct slice url = bearer_url(&f->try_arena, t->auth.realm, t->auth.service, t->scope);
     struct slice lines[] = {
         SLICE("User-Agent: yantian/" YT_VERSION),
-        SLICE("Via: 1.1 yantian"),
+        arena_printf(&f->try_arena, "Via: %.*s", SLICE_ARG(instance_via())),
         SLICE("Accept: application/json"),
         SLICE("Accept-Encoding: identity"),
         {NULL, 0},
@@ -105,7 +106,7 @@ enum step_result fetch_step_ask_token(struct fetch *f)
         lines[4] = arena_printf(&f->try_arena, "Authorization: %s", t->upstream->basic);
         r.line_count = 5;
     }
-    if (!url.p || t->trust == REALM_REFUSED || (t->upstream->basic && !lines[4].p))
+    if (!url.p || !lines[1].p || t->trust == REALM_REFUSED || (t->upstream->basic && !lines[4].p))
         return fetch_give_up(f, ERR_LIMIT, "no room for a token request");
     buf_clear(&f->token_answer);
     counter_inc(COUNTER_TOKEN_REQUESTS);

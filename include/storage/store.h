@@ -2,7 +2,7 @@
  * The store: blobs on disk by digest, an LMDB index, bytes on their way in partial/.
  *
  *   path/lock            one process per store (flock)
- *   path/index/          LMDB: entry, blob, body, use, ref, meta (ARCHITECTURE.md has the formats)
+ *   path/index/          LMDB: entry, blob, use, ref, meta (ARCHITECTURE.md has the formats)
  *   path/blobs/sha256/ab/<hex>   exactly the bytes
  *   path/partial/<hex of key>    bytes of a fill that is not complete
  *
@@ -125,7 +125,10 @@ YT_MUST_CHECK enum err store_validated(struct store *store, const struct store_k
  */
 void store_touch(struct store_reader *reader, const struct digest *content, int64_t wall_ms);
 
-/* Removes the entry; its content stays until evicted. ERR_LIMIT: the queue is full. */
+/*
+ * Removes the entry. A content in a file stays until it is evicted, an inline one goes with the
+ * last entry that names it. ERR_LIMIT: the queue is full.
+ */
 YT_MUST_CHECK enum err store_remove(struct store *store, const struct store_key *key);
 
 /* --- bytes on their way --- */
@@ -176,8 +179,8 @@ void partial_free(struct partial **p, bool keep);
 /* --- figures for /metrics and readiness --- */
 struct store_stats {
     uint64_t entries;
-    uint64_t blobs;
-    uint64_t bytes; /* of blobs and inline bodies */
+    uint64_t blobs; /* distinct contents, in files and inline */
+    uint64_t bytes; /* of blob files, and of entries with their inline bodies */
     uint64_t max_bytes;
     uint64_t queued;        /* writer operations waiting */
     bool failing;           /* the last write failed: the cache relays what it cannot store */

@@ -1,5 +1,6 @@
 """Fixtures: each test gets its own daemon and upstreams; images and client daemons are shared."""
 
+import contextlib
 import resource
 
 import pytest
@@ -47,13 +48,9 @@ def make_daemon(tmp_path):
         return made[-1]
 
     yield make
-    running = [daemon for daemon in made if daemon.process.running]
-    try:
-        for daemon in running:
-            daemon.stop()
-    finally:
-        for daemon in running:
-            daemon.process.kill()
+    with contextlib.ExitStack() as ends:
+        for daemon in made:
+            ends.callback(daemon.finish)
 
 
 @pytest.fixture

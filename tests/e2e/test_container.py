@@ -65,7 +65,8 @@ def test_the_image_is_built_and_serves_a_pull(built, settings, stock):
 def test_the_shipped_configuration_runs_in_the_image(built):
     """Without any file mounted: the image's own configuration, on the bridge network."""
     docker, port = built.docker, free_port()
-    container = docker("run", "-d", "-p", f"127.0.0.1:{port}:5000", IMAGE).stdout.strip()
+    container = docker("run", "-d", "-p", f"127.0.0.1:{port}:5000", "--health-interval", "1s",
+                       IMAGE).stdout.strip()
     try:
         until(lambda: answers(port), 20, "the published port to answer")
         until(lambda: docker("inspect", "-f", "{{.State.Health.Status}}",

@@ -120,6 +120,15 @@ def test_without_a_default_route_a_bare_name_is_404(start_daemon, upstreams):
     assert daemon.get(f"/v2/{TAG}?ns=one.test", [ACCEPT_ALL]).status == 200
 
 
+def test_without_a_default_route_the_v2_page_answers(start_daemon, upstreams):
+    """podman and dockerd ask for it before they name a repository."""
+    daemon = start_daemon(config.route("one", upstreams["one"].url, namespaces=["one.test"]))
+    for host in ("x", "one.local"):
+        answer = daemon.get("/v2/", [("Host", host)])
+        assert answer.status == 200
+        assert answer.header("Docker-Distribution-Api-Version") == "registry/2.0"
+
+
 def test_a_listener_can_belong_to_one_route(start_daemon, upstreams):
     shared, own = free_port(), free_port()
     daemon = start_daemon(

@@ -53,11 +53,14 @@ static enum err put(struct catalog_txn *t, unsigned key, const struct kit_body *
 
 static enum err find_entry(struct catalog_txn *t, unsigned key, struct store_entry *entry)
 {
-    struct slice record;
+    struct slice value;
+    struct entry_value parts;
     struct store_key k = kit_key(key);
-    enum err err = catalog_find_entry(&t->index, &k, &record);
+    enum err err = catalog_find_entry(&t->index, &k, &value);
 
-    return err == ERR_OK ? record_decode_entry(record, entry) : err;
+    if (err == ERR_OK)
+        err = record_split_value(value, &parts);
+    return err == ERR_OK ? record_decode_entry(parts.record, entry) : err;
 }
 
 static void test_put_needs_the_content(void **state)
@@ -76,7 +79,6 @@ static void test_put_needs_the_content(void **state)
     struct totals_record totals = commit(&t);
     assert_int_equal(totals.entries, 1);
     assert_int_equal(totals.blobs, 1);
-    assert_int_equal(totals.bytes, 50);
     kit_body_free(&body);
 }
 
@@ -93,23 +95,71 @@ static void test_put_with_another_size_is_refused(void **state)
     kit_body_free(&body);
 }
 
-static void test_inline_body_is_kept_once(void **state)
+static void test_each_entry_has_its_copy_of_an_inline_body(void **state)
 {
     (void)state;
     struct kit_body body = kit_body_new(1, 50);
-    struct blob_id id = blob_id_of(&body.digest);
-    struct slice found;
+    struct slice value;
+    struct entry_value parts;
     struct catalog_txn t = begin();
 
     assert_int_equal(put(&t, 1, &body, true, 10), ERR_OK);
     assert_int_equal(put(&t, 2, &body, true, 10), ERR_OK);
-    assert_int_equal(catalog_find_body(&t.index, &id, &found), ERR_OK);
-    assert_true(slice_eq(found, slice_of(body.bytes, body.n)));
+    /* Without a body it is taken from one that has it. */
+    assert_int_equal(put(&t, 3, &body, false, 10), ERR_OK);
+    assert_int_equal(put(&t, 3, &body, false, 10), ERR_OK);
+    for (unsigned key = 1; key <= 3; key++) {
+        struct store_key k = kit_key(key);
+        assert_int_equal(catalog_find_entry(&t.index, &k, &value), ERR_OK);
+        assert_int_equal(record_split_value(value, &parts), ERR_OK);
+        assert_true(parts.has_body && slice_eq(parts.body, slice_of(body.bytes, body.n)));
+    }
     struct totals_record totals = commit(&t);
-    assert_int_equal(totals.entries, 2);
+    assert_int_equal(totals.entries, 3);
     assert_int_equal(totals.blobs, 1);
-    assert_int_equal(totals.bytes, 50);
     kit_body_free(&body);
+}
+
+static void test_body_of_a_content_in_a_file_is_not_copied(void **state)
+{
+    (void)state;
+    struct kit_body body = kit_body_new(1, 50);
+    struct blob_id id = blob_id_of(&body.digest);
+    struct store_key key = kit_key(1);
+    struct slice value;
+    struct entry_value parts;
+    struct catalog_txn t = begin();
+
+    assert_int_equal(catalog_enter_file(&t, &id, 50, 10), ERR_OK);
+    assert_int_equal(put(&t, 1, &body, true, 10), ERR_OK);
+    assert_int_equal(catalog_find_entry(&t.index, &key, &value), ERR_OK);
+    assert_int_equal(record_split_value(value, &parts), ERR_OK);
+    assert_false(parts.has_body);
+    commit(&t);
+    kit_body_free(&body);
+}
+
+static void test_inline_content_goes_with_the_last_that_names_it(void **state)
+{
+    (void)state;
+    struct kit_body one = kit_body_new(1, 50), two = kit_body_new(2, 60);
+    struct store_key key = kit_key(2);
+    enum err verdict;
+    struct catalog_txn t = begin();
+
+    assert_int_equal(put(&t, 1, &one, true, 10), ERR_OK);
+    assert_int_equal(put(&t, 2, &one, true, 10), ERR_OK);
+    assert_int_equal(put(&t, 1, &two, true, 20), ERR_OK);
+    assert_int_equal(commit(&t).blobs, 2);
+    t = begin();
+    assert_int_equal(catalog_remove_entry(&t, &key, &verdict), ERR_OK);
+    struct totals_record totals = commit(&t);
+    assert_int_equal(totals.blobs, 1);
+    t = begin();
+    assert_int_equal(put(&t, 2, &one, false, 10), ERR_NOTFOUND);
+    commit(&t);
+    kit_body_free(&one);
+    kit_body_free(&two);
 }
 
 static void test_replace_moves_the_reference(void **state)
@@ -123,13 +173,16 @@ static void test_replace_moves_the_reference(void **state)
     bool gone;
     struct catalog_txn t = begin();
 
-    assert_int_equal(put(&t, 1, &one, true, 10), ERR_OK);
+    assert_int_equal(catalog_enter_file(&t, &id, 50, 10), ERR_OK);
+    assert_int_equal(put(&t, 1, &one, false, 10), ERR_OK);
     assert_int_equal(put(&t, 1, &two, true, 20), ERR_OK);
-    assert_int_equal(commit(&t).entries, 1);
+    struct totals_record totals = commit(&t);
+    assert_int_equal(totals.entries, 1);
+    assert_int_equal(totals.blobs, 2);
     t = begin();
     /* Forgetting the old content leaves the entry, which names the new one. */
     assert_int_equal(catalog_forget(&t, &id, &budget, &gone, &was), ERR_OK);
-    assert_true(gone && was.is_inline && was.size == 50);
+    assert_true(gone && !was.is_inline && was.size == 50);
     assert_int_equal(find_entry(&t, 1, &entry), ERR_OK);
     assert_true(digest_equal(&entry.content, &two.digest));
     assert_int_equal(commit(&t).blobs, 1);
@@ -165,9 +218,7 @@ static void test_forget_takes_all_that_name_it(void **state)
     assert_true(gone);
     assert_int_equal(budget, 1);
     assert_int_equal(find_entry(&t, 100, &entry), ERR_OK);
-    struct totals_record totals = commit(&t);
-    assert_int_equal(totals.entries, 1);
-    assert_int_equal(totals.bytes, 60);
+    assert_int_equal(commit(&t).entries, 1);
     kit_body_free(&body);
     kit_body_free(&other);
 }
@@ -230,7 +281,6 @@ static void test_validate(void **state)
     assert_int_equal(verdict, ERR_NOTFOUND);
     assert_int_equal(catalog_validate_entry(&t, &absent, &id, 1900000000000, &verdict), ERR_OK);
     assert_int_equal(verdict, ERR_NOTFOUND);
-    assert_int_equal(catalog_validate_entry(&t, &key, &id, 1, &verdict), ERR_OK);
     assert_int_equal(find_entry(&t, 1, &entry), ERR_OK);
     assert_true(entry.validated_ms == 1800000000000 && entry.fetched_ms == 1700000000000);
     assert_true(slice_eq(entry.etag, SLICE("\"abc\"")));
@@ -239,22 +289,24 @@ static void test_validate(void **state)
     kit_body_free(&two);
 }
 
-static void test_remove_keeps_the_content(void **state)
+static void test_remove_keeps_a_content_in_a_file(void **state)
 {
     (void)state;
     struct kit_body body = kit_body_new(1, 50);
+    struct blob_id id = blob_id_of(&body.digest);
     struct store_key key = kit_key(1);
     enum err verdict;
     struct catalog_txn t = begin();
 
-    assert_int_equal(put(&t, 1, &body, true, 10), ERR_OK);
+    assert_int_equal(catalog_enter_file(&t, &id, 50, 10), ERR_OK);
+    assert_int_equal(put(&t, 1, &body, false, 10), ERR_OK);
     assert_int_equal(catalog_remove_entry(&t, &key, &verdict), ERR_OK);
     assert_int_equal(verdict, ERR_OK);
     assert_int_equal(catalog_remove_entry(&t, &key, &verdict), ERR_OK);
     assert_int_equal(verdict, ERR_NOTFOUND);
     struct totals_record totals = commit(&t);
     assert_int_equal(totals.entries, 0);
-    assert_int_equal(totals.record_bytes, 0);
+    assert_int_equal(totals.bytes, 50);
     assert_int_equal(totals.blobs, 1);
     kit_body_free(&body);
 }
@@ -335,7 +387,6 @@ static void test_unreadable_blob_record_can_be_forgotten(void **state)
     assert_true(gone);
     assert_memory_equal(id.bytes, body.digest.bytes, 32);
     assert_int_equal(kit_count(&t.index, INDEX_BLOB), 0);
-    assert_int_equal(kit_count(&t.index, INDEX_BODY), 0);
     assert_int_equal(kit_count(&t.index, INDEX_USE), 0);
     assert_int_equal(kit_count(&t.index, INDEX_ENTRY), 0);
     assert_int_equal(catalog_forget_oldest(&t, &budget, &id, &gone, &was), ERR_NOTFOUND);
@@ -381,13 +432,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_put_needs_the_content),
         TEST(test_put_with_another_size_is_refused),
-        TEST(test_inline_body_is_kept_once),
+        TEST(test_each_entry_has_its_copy_of_an_inline_body),
+        TEST(test_body_of_a_content_in_a_file_is_not_copied),
+        TEST(test_inline_content_goes_with_the_last_that_names_it),
         TEST(test_replace_moves_the_reference),
         TEST(test_forget_takes_all_that_name_it),
         TEST(test_oldest_first),
         TEST(test_touch_of_the_unknown_enters_nothing),
         TEST(test_validate),
-        TEST(test_remove_keeps_the_content),
+        TEST(test_remove_keeps_a_content_in_a_file),
         TEST(test_abort_changes_nothing),
         TEST(test_unreadable_entry_is_removed_by_check),
         TEST(test_unreadable_blob_record_can_be_forgotten),

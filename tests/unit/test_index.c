@@ -28,13 +28,13 @@ static void put_one(struct index *index, const char *key, struct slice value)
     struct index_txn txn;
 
     assert_int_equal(index_write_begin(index, &txn), ERR_OK);
-    assert_int_equal(index_put(&txn, INDEX_BODY, body_key(key), value), ERR_OK);
+    assert_int_equal(index_put(&txn, INDEX_ENTRY, body_key(key), value), ERR_OK);
     assert_int_equal(index_commit(&txn, NULL), ERR_OK);
 }
 
 static enum err read_one(struct index_txn *reader, const char *key, struct slice *value)
 {
-    return index_get(reader, INDEX_BODY, body_key(key), value);
+    return index_get(reader, INDEX_ENTRY, body_key(key), value);
 }
 
 static void test_put_get_delete(void **state)
@@ -57,8 +57,8 @@ static void test_put_get_delete(void **state)
     index_read_end(&reader);
 
     assert_int_equal(index_write_begin(index, &txn), ERR_OK);
-    assert_int_equal(index_delete(&txn, INDEX_BODY, body_key("a")), ERR_OK);
-    assert_int_equal(index_delete(&txn, INDEX_BODY, body_key("a")), ERR_NOTFOUND);
+    assert_int_equal(index_delete(&txn, INDEX_ENTRY, body_key("a")), ERR_OK);
+    assert_int_equal(index_delete(&txn, INDEX_ENTRY, body_key("a")), ERR_NOTFOUND);
     index_abort(&txn);
     assert_int_equal(index_read_begin(&reader), ERR_OK);
     assert_int_equal(read_one(&reader, "a", &value), ERR_OK);
@@ -119,7 +119,7 @@ static void test_full_map_is_full_and_lives_on(void **state)
     assert_int_equal(index_write_begin(index, &txn), ERR_OK);
     for (; err == ERR_OK && n < 100; n++) {
         snprintf(name, sizeof name, "%d", n);
-        err = index_put(&txn, INDEX_BODY, body_key(name), slice_of(big, sizeof big));
+        err = index_put(&txn, INDEX_ENTRY, body_key(name), slice_of(big, sizeof big));
     }
     assert_int_equal(err, ERR_FULL);
     assert_in_range(n, 5, 12);
@@ -143,7 +143,7 @@ static void test_freed_pages_are_room(void **state)
     put_one(index, "a", slice_of(big, sizeof big));
     assert_true(index_is_tight(index, 2));
     assert_int_equal(index_write_begin(index, &txn), ERR_OK);
-    assert_int_equal(index_delete(&txn, INDEX_BODY, body_key("a")), ERR_OK);
+    assert_int_equal(index_delete(&txn, INDEX_ENTRY, body_key("a")), ERR_OK);
     assert_int_equal(index_commit(&txn, NULL), ERR_OK);
     assert_false(index_is_tight(index, 2));
     index_close(&index);

@@ -247,9 +247,10 @@ static void test_lost_file_is_put_back_by_a_commit(void **state)
 
     assert_int_equal(kit_fill(store, 1, &body, &info), ERR_OK);
     assert_int_equal(kit_put(store, 1, &body, false), ERR_OK);
+    uint64_t bytes = kit_stats(store).bytes;
     assert_int_equal(unlink(kit_file(kit_blob_name(&body.digest))), 0);
     assert_int_equal(kit_fill(store, 1, &body, &info), ERR_OK);
-    assert_int_equal(kit_stats(store).bytes, 50000);
+    assert_int_equal(kit_stats(store).bytes, bytes);
     assert_true(kit_holds(store, 1, &body));
     store_close(&store);
     kit_body_free(&body);

@@ -92,14 +92,15 @@ static void test_entry_wrong_values(void **state)
     } rows[] = {
         {0, 0},     /* version */
         {0, 2},     /* a later version */
-        {1, 2},     /* an unknown flag */
-        {2, 99},    /* status 99 */
-        {3, 0xff},  /* status 65000 */
-        {19, 0xff}, /* a time before 1970 */
-        {28, 0},    /* no content digest */
-        {28, 2},    /* content not SHA-256 */
-        {28, 9},    /* unknown algorithm */
-        {61, 9},    /* shown: unknown algorithm */
+        {1, 4},     /* an unknown flag */
+        {2, 1},     /* another length */
+        {4, 99},    /* status 99 */
+        {5, 0xff},  /* status 65000 */
+        {21, 0xff}, /* a time before 1970 */
+        {30, 0},    /* no content digest */
+        {30, 2},    /* content not SHA-256 */
+        {30, 9},    /* unknown algorithm */
+        {63, 9},    /* shown: unknown algorithm */
     };
     char record[STORE_RECORD_MAX];
     size_t n;
@@ -109,8 +110,8 @@ static void test_entry_wrong_values(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         assert_int_equal(record_encode_entry(&in, record, &n), ERR_OK);
         record[rows[i].offset] = (char)rows[i].value;
-        if (rows[i].offset == 2)
-            record[3] = 0;
+        if (rows[i].offset == 4)
+            record[5] = 0;
         assert_int_equal(decode_exact(record, n), ERR_CORRUPT);
     }
 }
@@ -162,6 +163,76 @@ static void test_negative_times_become_zero(void **state)
     assert_true(out.fetched_ms == 0);
 }
 
+static enum err split_exact(const char *value, size_t n, struct entry_value *parts)
+{
+    char *copy = malloc(n);
+
+    if (n)
+        memcpy(copy, value, n);
+    enum err err = record_split_value(slice_of(copy, n), parts);
+    free(copy);
+    return err;
+}
+
+static void test_value_round_trip(void **state)
+{
+    (void)state;
+    char record[STORE_RECORD_MAX], value[ENTRY_VALUE_MAX];
+    static char large[STORE_INLINE_MAX];
+    const struct slice bodies[] = {{NULL, 0}, {"", 0}, {"x", 1}, {large, sizeof large}};
+    size_t n;
+    struct store_entry in = full_entry(), out;
+    struct entry_value parts;
+
+    assert_int_equal(record_encode_entry(&in, record, &n), ERR_OK);
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        size_t all = record_join_value(slice_of(record, n), bodies[i], value);
+        assert_int_equal(all, n + bodies[i].n);
+        assert_int_equal(record_split_value(slice_of(value, all), &parts), ERR_OK);
+        assert_int_equal(parts.has_body, bodies[i].p != NULL);
+        assert_true(slice_eq(parts.body, bodies[i]));
+        assert_int_equal(record_decode_entry(parts.record, &out), ERR_OK);
+        assert_same_entry(&in, &out);
+    }
+}
+
+static void test_value_that_is_none(void **state)
+{
+    (void)state;
+    char record[STORE_RECORD_MAX], value[ENTRY_VALUE_MAX + 1] = {0};
+    size_t n;
+    struct store_entry in = full_entry();
+    struct entry_value parts;
+
+    assert_int_equal(record_encode_entry(&in, record, &n), ERR_OK);
+    size_t all = record_join_value(slice_of(record, n), slice_of(NULL, 0), value);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(split_exact(value, i, &parts), ERR_CORRUPT);
+    /* Bytes behind a record that has no body. */
+    assert_int_equal(split_exact(value, all + 1, &parts), ERR_CORRUPT);
+    /* A body longer than any may be. */
+    record_join_value(slice_of(record, n), SLICE("x"), value);
+    assert_int_equal(split_exact(value, n + STORE_INLINE_MAX, &parts), ERR_OK);
+    assert_int_equal(split_exact(value, n + STORE_INLINE_MAX + 1, &parts), ERR_CORRUPT);
+    value[AT_LENGTH] = 5;
+    value[AT_LENGTH + 1] = 0;
+    assert_int_equal(split_exact(value, n + 1, &parts), ERR_CORRUPT);
+}
+
+static void test_set_validated(void **state)
+{
+    (void)state;
+    char record[STORE_RECORD_MAX];
+    size_t n;
+    struct store_entry in = full_entry(), out;
+
+    assert_int_equal(record_encode_entry(&in, record, &n), ERR_OK);
+    record_set_validated(record, 1234567890123);
+    assert_int_equal(record_decode_entry(slice_of(record, n), &out), ERR_OK);
+    in.validated_ms = 1234567890123;
+    assert_same_entry(&in, &out);
+}
+
 static void test_blob_record(void **state)
 {
     (void)state;
@@ -185,12 +256,11 @@ static void test_totals_record(void **state)
 {
     (void)state;
     char record[TOTALS_RECORD_BYTES + 1] = {0};
-    struct totals_record in = {1, 2, 3, 4, true}, out;
+    struct totals_record in = {1, 2, 3, true}, out;
 
     record_encode_totals(&in, record);
     assert_int_equal(record_decode_totals(slice_of(record, TOTALS_RECORD_BYTES), &out), ERR_OK);
-    assert_true(out.entries == 1 && out.blobs == 2 && out.bytes == 3 && out.record_bytes == 4);
-    assert_true(out.clean);
+    assert_true(out.entries == 1 && out.blobs == 2 && out.bytes == 3 && out.clean);
     for (size_t n = 0; n < TOTALS_RECORD_BYTES; n++)
         assert_int_equal(record_decode_totals(slice_of(record, n), &out), ERR_CORRUPT);
     assert_int_equal(record_decode_totals(slice_of(record, sizeof record), &out), ERR_CORRUPT);
@@ -206,6 +276,9 @@ int main(void)
         cmocka_unit_test(test_entry_too_long),
         cmocka_unit_test(test_entry_status_that_is_none),
         cmocka_unit_test(test_negative_times_become_zero),
+        cmocka_unit_test(test_value_round_trip),
+        cmocka_unit_test(test_value_that_is_none),
+        cmocka_unit_test(test_set_validated),
         cmocka_unit_test(test_blob_record),
         cmocka_unit_test(test_totals_record),
     };

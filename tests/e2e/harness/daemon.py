@@ -80,6 +80,16 @@ class Daemon:
         self.process.signal(signal.SIGKILL)
         self.process.wait(10)
 
+    def finish(self):
+        """The end of a test: stop it if it runs; if it ended, then not by a crash."""
+        try:
+            if self.process.running:
+                self.stop()
+            self.check_no_sanitizer_report()
+            assert self.process.exit_code in (None, 0, 1, -signal.SIGKILL), self.process.tail()
+        finally:
+            self.process.kill()
+
     def restart(self):
         """Start again on the same storage and ports, whatever ended the last run."""
         if self.process.running:
