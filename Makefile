@@ -16,6 +16,9 @@ ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
 MAKEFLAGS += -j$(shell nproc)
 endif
 
+# $(call say,WORD)command: one short line in place of the command; V=1 shows the command.
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@;)
+
 WARN     := -Wall -Wextra -Wshadow -Wcast-qual -Wstrict-prototypes -Wmissing-prototypes \
             -Wwrite-strings -Wvla -Wpointer-arith -Wformat=2 -Werror
 HARDEN   := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
@@ -56,36 +59,40 @@ all: build/yantian ## build/yantian, the release binary (the default)
 define variant
 build/$(1)/%.o: %.c
 	@mkdir -p $$(@D)
-	$$(CC_$(1)) $$(YT_CFLAGS) $$(CFLAGS) $$(FLAGS_$(1)) $$(DEFINES) -MMD -MP -c -o $$@ $$<
+	$$(call say,CC)$$(CC_$(1)) $$(YT_CFLAGS) $$(CFLAGS) $$(FLAGS_$(1)) $$(DEFINES) -MMD -MP -c -o $$@ $$<
 
 build/$(1)/libyantian.a: $$(LIB_SRC:%.c=build/$(1)/%.o)
 	@rm -f $$@
-	ar rcs $$@ $$^
+	$$(call say,AR)ar rcs $$@ $$^
 
 build/$(1)/yantian: $$(MAIN_SRC:%.c=build/$(1)/%.o) build/$(1)/libyantian.a
-	$$(CC_$(1)) $$(CFLAGS) $$(FLAGS_$(1)) $$(YT_LDFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(DEP_LIBS)
+	$$(call say,LINK)$$(CC_$(1)) $$(CFLAGS) $$(FLAGS_$(1)) $$(YT_LDFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(DEP_LIBS)
 
-# A unit test includes its source file to reach the statics, so it is linked before the archive.
-build/$(1)/unit/%: tests/unit/%.c build/$(1)/libyantian.a
+# A unit test includes its source file to reach the statics, so it stands before the archive.
+build/$(1)/tests/%.o: tests/%.c
 	@mkdir -p $$(@D)
-	$$(CC_$(1)) $$(YT_CFLAGS) -I. $$(CFLAGS) $$(FLAGS_$(1)) $$(DEFINES) -MMD -MP -MF $$@.d \
-	    $$(YT_LDFLAGS) -o $$@ $$< build/$(1)/libyantian.a -lcmocka $$(DEP_LIBS)
+	$$(call say,CC)$$(CC_$(1)) $$(YT_CFLAGS) -I. $$(CFLAGS) $$(FLAGS_$(1)) $$(DEFINES) -MMD -MP -c -o $$@ $$<
 
-build/$(1)/replay/%: tests/fuzz/%.c tests/fuzz/replay.c build/$(1)/libyantian.a
+build/$(1)/unit/%: build/$(1)/tests/unit/%.o build/$(1)/libyantian.a
 	@mkdir -p $$(@D)
-	$$(CC_$(1)) $$(YT_CFLAGS) $$(CFLAGS) $$(FLAGS_$(1)) $$(YT_LDFLAGS) -o $$@ $$^ $$(DEP_LIBS)
+	$$(call say,LINK)$$(CC_$(1)) $$(FLAGS_$(1)) $$(YT_LDFLAGS) -o $$@ $$^ -lcmocka $$(DEP_LIBS)
+
+build/$(1)/replay/%: build/$(1)/tests/fuzz/%.o build/$(1)/tests/fuzz/replay.o build/$(1)/libyantian.a
+	@mkdir -p $$(@D)
+	$$(call say,LINK)$$(CC_$(1)) $$(FLAGS_$(1)) $$(YT_LDFLAGS) -o $$@ $$^ $$(DEP_LIBS)
 
 # What shows the version is compiled anew when it changes.
 $$(filter $$(VERSION_USERS:%.c=build/$(1)/%.o),$$(LIB_SRC:%.c=build/$(1)/%.o) \
     $$(MAIN_SRC:%.c=build/$(1)/%.o)): build/version
 endef
+.SECONDARY: # objects of tests are kept
 DEFINES        = -DYT_VERSION='"$(VERSION)"'
 VERSION_USERS := $(shell grep -ls YT_VERSION $(LIB_SRC) $(MAIN_SRC))
 $(foreach v,release asan tsan fuzz,$(eval $(call variant,$(v))))
 
 # By rename: the old one may be running.
 build/yantian: build/release/yantian
-	cp $< $@.new && mv $@.new $@
+	@cp $< $@.new && mv $@.new $@
 
 .PHONY: FORCE
 build/version: FORCE
@@ -160,7 +167,7 @@ BENCH_TOOLS := $(patsubst tests/bench/%.c,build/bench/%,$(wildcard tests/bench/*
 
 build/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
-	$(CC) $(YT_CFLAGS) $(CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(DEP_LIBS)
+	$(call say,CC)$(CC) $(YT_CFLAGS) $(CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(DEP_LIBS)
 
 bench: deps-test ## the benchmarks, beside nginx and the reference registry
 	@$(MAKE) --no-print-directory build/yantian $(BENCH_TOOLS)
@@ -182,8 +189,8 @@ tsan: deps-test ## unit tests and the quick half of e2e under ThreadSanitizer
 FUZZ_SECONDS ?= 20
 FUZZ_RUNS    := $(FUZZ_NAMES:fuzz_%=run-fuzz-%)
 
-build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c build/fuzz/libyantian.a
-	$(CLANG) $(YT_CFLAGS) $(CFLAGS) $(FLAGS_fuzz) -fsanitize=fuzzer -o $@ $^ $(DEP_LIBS)
+build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o build/fuzz/libyantian.a
+	$(call say,LINK)$(CLANG) $(FLAGS_fuzz) -fsanitize=fuzzer $(YT_LDFLAGS) -o $@ $^ $(DEP_LIBS)
 
 .PHONY: fuzz $(FUZZ_RUNS)
 fuzz: $(FUZZ_RUNS) ## every fuzzer for FUZZ_SECONDS (20) each
@@ -202,10 +209,10 @@ TIDY_OK   := $(LIB_SRC:%.c=build/tidy/%.ok) $(MAIN_SRC:%.c=build/tidy/%.ok)
 lint: lint-layers lint-format lint-gcc lint-clang lint-tidy lint-reference lint-self-test ## all static checks
 
 lint-layers:
-	$(PYTHON) tests/lint/layers.py
+	@$(PYTHON) tests/lint/layers.py
 
 lint-format:
-	$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)
+	@$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)
 
 # The release build and the tests are compiled with gcc and -Werror.
 lint-gcc: build/yantian $(call programs,asan)
@@ -214,7 +221,7 @@ lint-clang: $(CLANG_OK)
 
 build/clang/%.ok: %.c
 	@mkdir -p $(@D)
-	$(CLANG) $(YT_CFLAGS) -I. $(DEFINES) -fsyntax-only -MMD -MP -MF build/clang/$*.d -MT $@ $<
+	$(call say,CLANG)$(CLANG) $(YT_CFLAGS) -I. $(DEFINES) -fsyntax-only -MMD -MP -MF build/clang/$*.d -MT $@ $<
 	@touch $@
 
 lint-tidy: $(TIDY_OK)
@@ -222,19 +229,19 @@ lint-tidy: $(TIDY_OK)
 build/tidy/%.ok: %.c .clang-tidy
 	@mkdir -p $(@D)
 	@$(CLANG) $(YT_CFLAGS) $(DEFINES) -MM -MP -MF build/tidy/$*.d -MT $@ $<
-	$(CLANG_TIDY) --quiet $< -- $(YT_CFLAGS) $(DEFINES)
+	$(call say,TIDY)$(CLANG_TIDY) --quiet $< -- $(YT_CFLAGS) $(DEFINES)
 	@touch $@
 
-build/lint/config_reference: tests/lint/config_reference.c build/asan/libyantian.a
+build/lint/config_reference: build/asan/tests/lint/config_reference.o build/asan/libyantian.a
 	@mkdir -p $(@D)
-	$(CC) $(YT_CFLAGS) $(CFLAGS) $(FLAGS_asan) $(YT_LDFLAGS) -o $@ $^ $(DEP_LIBS)
+	$(call say,LINK)$(CC) $(FLAGS_asan) $(YT_LDFLAGS) -o $@ $^ $(DEP_LIBS)
 
 lint-reference: build/lint/config_reference
 	@build/lint/config_reference | diff -u conf/REFERENCE.md - || \
 	    { echo 'conf/REFERENCE.md: run make reference' >&2; exit 1; }
 
 lint-self-test:
-	CLANG=$(CLANG) CLANG_FORMAT=$(CLANG_FORMAT) CLANG_TIDY=$(CLANG_TIDY) CC=$(CC) \
+	@CLANG=$(CLANG) CLANG_FORMAT=$(CLANG_FORMAT) CLANG_TIDY=$(CLANG_TIDY) CC=$(CC) \
 	    WARN='$(WARN)' $(PYTHON) tests/lint/self_test.py
 
 .PHONY: format reference

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -73,14 +72,20 @@ static enum err make_folders(int root, struct errinfo *info)
     return err == ERR_OK ? sync_folder(root, ".", info) : err;
 }
 
+/*
+ * A POSIX lock belongs to the process alone. One by flock would be inherited by the child that
+ * checks the index, and outlive a daemon that is killed during its start.
+ */
 static enum err take_lock(struct blob_files *files, const char *path, struct errinfo *info)
 {
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
     files->lock = openat(files->root, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
     if (files->lock < 0)
         return err_sys(info, "cannot create %s/lock", path);
-    if (flock(files->lock, LOCK_EX | LOCK_NB) == 0)
+    if (fcntl(files->lock, F_SETLK, &whole) == 0)
         return ERR_OK;
-    if (errno == EWOULDBLOCK)
+    if (errno == EACCES || errno == EAGAIN)
         return err_set(info, ERR_LIMIT, "%s is in use by another process", path);
     return err_sys(info, "cannot lock %s/lock", path);
 }
@@ -178,15 +183,14 @@ enum err files_place(const struct blob_files *files, const struct store_key *key
     return err_sys(info, "cannot rename %s to %s", from, to);
 }
 
-void files_take_back(const struct blob_files *files, const struct store_key *key,
+bool files_take_back(const struct blob_files *files, const struct store_key *key,
                      const struct blob_id *id)
 {
     char from[PARTIAL_PATH_BYTES], to[BLOB_PATH_BYTES];
 
     partial_path(from, key);
     blob_path(to, id);
-    /* Should this fail too, the file is whole and where it belongs: the next scan enters it. */
-    (void)renameat(files->root, to, files->root, from);
+    return renameat(files->root, to, files->root, from) == 0;
 }
 
 enum err files_sync_folder(const struct blob_files *files, unsigned folder, struct errinfo *info)

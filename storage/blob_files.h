@@ -41,8 +41,8 @@ YT_MUST_CHECK enum err files_remove_blob(const struct blob_files *files, const s
 /* Moves partial/<key> into blobs/. Safe on disk only after files_sync_folder(id->bytes[0]). */
 YT_MUST_CHECK enum err files_place(const struct blob_files *files, const struct store_key *key,
                                    const struct blob_id *id, struct errinfo *info);
-/* Undoes it. */
-void files_take_back(const struct blob_files *files, const struct store_key *key,
+/* Undoes it. False: it could not be undone; the file stays, whole, where no record names it. */
+bool files_take_back(const struct blob_files *files, const struct store_key *key,
                      const struct blob_id *id);
 YT_MUST_CHECK enum err files_sync_folder(const struct blob_files *files, unsigned folder,
                                          struct errinfo *info);

@@ -4,8 +4,6 @@
 #include "base/log.h"
 #include "internal.h"
 
-#include <errno.h>
-
 enum {
     STEP_CONTENTS = 64,  /* forgotten in one transaction at most */
     SMALL_STEP = 2,      /* when the index has no room for such a transaction */
@@ -60,7 +58,7 @@ static void unlink_files(struct store *s, const struct step *step)
 {
     for (size_t i = 0; i < step->file_count; i++)
         if (files_remove_blob(&s->files, &step->files[i]) == ERR_IO)
-            log_warn("unlink_failed", LF_INT("errno", errno));
+            s->scan.due = true; /* the next start finds it */
 }
 
 /*

@@ -7,7 +7,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <lmdb.h>
-#include <stdatomic.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -24,9 +25,15 @@ enum {
 };
 
 struct index {
-    MDB_env *env;
+    MDB_env *env; /* NULL while suspended */
     MDB_dbi dbi[INDEX_DB_COUNT];
-    atomic_flag marked_damaged;
+    size_t map_size;
+    pthread_mutex_t readers_mutex; /* of the list only */
+    struct index_reader *readers;
+    _Atomic bool suspended;
+    _Atomic bool stuck;
+    _Atomic bool marking; /* a thread has begun to mark the damage */
+    _Atomic bool damaged; /* it is marked */
     char folder[];
 };
 
@@ -82,23 +89,27 @@ void index_mark_damaged(struct index *index)
 {
     char path[PATH_MAX];
 
-    if (atomic_flag_test_and_set(&index->marked_damaged))
+    if (atomic_exchange(&index->marking, true))
         return;
     snprintf(path, sizeof path, "%s.damaged", index->folder);
     log_error("index_damaged", LF_STR("index", index->folder),
-              LF_STR("help", "the next start begins a new index"));
+              LF_STR("help", "a new index is begun"));
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, FILE_MODE);
     if (fd >= 0)
         close(fd);
+    /* Last, or the mark could come after the mending that it asks for, and undo it. */
+    atomic_store(&index->damaged, true);
 }
 
-/* The result of a call on an open index: damage is marked where it is seen. */
+/* The result of a call on an open index: what needs mending is noted where it is seen. */
 static enum err result(const struct index_txn *txn, int rc)
 {
     enum err err = classify(rc);
 
     if (err == ERR_CORRUPT)
         index_mark_damaged(txn->index);
+    if (rc == MDB_PANIC)
+        atomic_store(&txn->index->stuck, true);
     return err;
 }
 
@@ -222,7 +233,7 @@ static enum err prepare(struct index *index, struct errinfo *info)
     return index_commit(&txn, info);
 }
 
-static struct index *new_index(const char *folder)
+static struct index *new_index(const char *folder, size_t map_size)
 {
     size_t n = strlen(folder) + 1;
     struct index *index = calloc(1, sizeof *index + n);
@@ -230,14 +241,32 @@ static struct index *new_index(const char *folder)
     if (!index)
         abort();
     memcpy(index->folder, folder, n);
+    index->map_size = map_size;
+    pthread_mutex_init(&index->readers_mutex, NULL);
     return index;
+}
+
+static void close_env(struct index *index)
+{
+    if (index->env)
+        mdb_env_close(index->env);
+    index->env = NULL;
+}
+
+static enum err open_index(struct index *index, struct errinfo *info)
+{
+    int rc = open_env_somehow(index, index->map_size, ENV_FLAGS);
+    enum err err = rc == 0 ? prepare(index, info) : fail(info, rc, index->folder);
+
+    if (err != ERR_OK)
+        close_env(index);
+    return err;
 }
 
 enum err index_open(const char *folder, size_t map_size, struct index **out, struct errinfo *info)
 {
-    struct index *index = new_index(folder);
-    int rc = open_env_somehow(index, map_size, ENV_FLAGS);
-    enum err err = rc == 0 ? prepare(index, info) : fail(info, rc, folder);
+    struct index *index = new_index(folder, map_size);
+    enum err err = open_index(index, info);
 
     if (err != ERR_OK)
         index_close(&index);
@@ -249,10 +278,55 @@ void index_close(struct index **index)
 {
     if (!*index)
         return;
-    if ((*index)->env)
-        mdb_env_close((*index)->env);
+    close_env(*index);
+    pthread_mutex_destroy(&(*index)->readers_mutex);
     free(*index);
     *index = NULL;
+}
+
+/* --- mending --- */
+
+bool index_needs_mending(const struct index *index)
+{
+    return atomic_load(&index->stuck) || atomic_load(&index->damaged);
+}
+
+bool index_is_damaged(const struct index *index)
+{
+    return atomic_load(&index->damaged);
+}
+
+/*
+ * A reader sets `busy` before it looks at `suspended`, and here it is the other way round: one of
+ * the two sees the other (both are sequentially consistent), so no reader is within when the
+ * environment is closed. A read takes microseconds.
+ */
+void index_suspend(struct index *index)
+{
+    atomic_store(&index->suspended, true);
+    pthread_mutex_lock(&index->readers_mutex);
+    for (struct index_reader *r = index->readers; r; r = r->next) {
+        while (atomic_load(&r->busy))
+            sched_yield();
+        if (r->txn.mdb)
+            mdb_txn_abort(r->txn.mdb);
+        r->txn.mdb = NULL;
+    }
+    pthread_mutex_unlock(&index->readers_mutex);
+    close_env(index);
+}
+
+enum err index_resume(struct index *index, struct errinfo *info)
+{
+    enum err err = open_index(index, info);
+
+    if (err != ERR_OK)
+        return err;
+    atomic_store(&index->stuck, false);
+    atomic_store(&index->damaged, false);
+    atomic_store(&index->marking, false);
+    atomic_store(&index->suspended, false);
+    return ERR_OK;
 }
 
 /* --- check --- */
@@ -363,7 +437,7 @@ static enum err check_databases(struct index_txn *txn, int64_t budget_ms)
 
 enum err index_check(const char *folder, size_t map_size, int64_t budget_ms)
 {
-    struct index *index = new_index(folder);
+    struct index *index = new_index(folder, map_size);
     struct index_txn txn = {index, NULL};
     MDB_txn *mdb;
     int rc = open_env_somehow(index, map_size, ENV_FLAGS | MDB_RDONLY | MDB_NOLOCK);
@@ -383,43 +457,84 @@ enum err index_check(const char *folder, size_t map_size, int64_t budget_ms)
 
 /* --- transactions --- */
 
-enum err index_reader_init(struct index *index, struct index_txn *reader)
+/* A first transaction for a reader, which later ones renew. */
+static int new_read_txn(struct index_reader *reader)
 {
-    MDB_txn *mdb;
-    int rc = mdb_txn_begin(index->env, NULL, MDB_RDONLY, &mdb);
+    MDB_txn *mdb = NULL;
+    int rc = mdb_txn_begin(reader->txn.index->env, NULL, MDB_RDONLY, &mdb);
 
-    *reader = (struct index_txn){index, NULL};
-    if (rc != 0)
-        return result(reader, rc);
-    mdb_txn_reset(mdb);
-    reader->mdb = mdb;
+    reader->txn.mdb = mdb;
+    return rc;
+}
+
+enum err index_reader_init(struct index *index, struct index_reader *reader)
+{
+    *reader = (struct index_reader){.txn = {.index = index}};
+    enum err err = index_read_begin(reader);
+    if (err == ERR_OK)
+        index_read_end(reader);
+    else if (err != ERR_AGAIN)
+        return err;
+    pthread_mutex_lock(&index->readers_mutex);
+    reader->next = index->readers;
+    index->readers = reader;
+    pthread_mutex_unlock(&index->readers_mutex);
     return ERR_OK;
 }
 
-void index_reader_free(struct index_txn *reader)
+void index_reader_free(struct index_reader *reader)
 {
-    if (reader->mdb)
-        mdb_txn_abort(reader->mdb);
-    reader->mdb = NULL;
+    struct index *index = reader->txn.index;
+
+    pthread_mutex_lock(&index->readers_mutex);
+    struct index_reader **link = &index->readers;
+    while (*link != reader)
+        link = &(*link)->next;
+    *link = reader->next;
+    if (reader->txn.mdb)
+        mdb_txn_abort(reader->txn.mdb);
+    pthread_mutex_unlock(&index->readers_mutex);
+    reader->txn.mdb = NULL;
 }
 
-enum err index_read_begin(struct index_txn *reader)
+enum err index_read_begin(struct index_reader *reader)
 {
-    return result(reader, mdb_txn_renew(reader->mdb));
+    enum err err = ERR_AGAIN;
+
+    atomic_store(&reader->busy, true);
+    if (!atomic_load(&reader->txn.index->suspended))
+        err = result(&reader->txn,
+                     reader->txn.mdb ? mdb_txn_renew(reader->txn.mdb) : new_read_txn(reader));
+    if (err != ERR_OK)
+        atomic_store(&reader->busy, false);
+    return err;
 }
 
-void index_read_end(struct index_txn *reader)
+void index_read_end(struct index_reader *reader)
 {
-    mdb_txn_reset(reader->mdb);
+    mdb_txn_reset(reader->txn.mdb);
+    atomic_store_explicit(&reader->busy, false, memory_order_release);
 }
 
 enum err index_write_begin(struct index *index, struct index_txn *txn)
 {
     MDB_txn *mdb = NULL;
-    int rc = mdb_txn_begin(index->env, NULL, 0, &mdb);
+    int rc = index->env ? mdb_txn_begin(index->env, NULL, 0, &mdb) : MDB_PANIC;
 
     *txn = (struct index_txn){index, mdb};
     return result(txn, rc);
+}
+
+/* After a failed write of its header LMDB begins nothing any more, but the commit does not say so.
+ */
+static void note_if_stuck(struct index_txn *txn)
+{
+    MDB_txn *mdb;
+    int rc = mdb_txn_begin(txn->index->env, NULL, MDB_RDONLY, &mdb);
+
+    if (rc == 0)
+        mdb_txn_abort(mdb);
+    (void)result(txn, rc);
 }
 
 enum err index_commit(struct index_txn *txn, struct errinfo *info)
@@ -427,8 +542,10 @@ enum err index_commit(struct index_txn *txn, struct errinfo *info)
     int rc = mdb_txn_commit(txn->mdb);
 
     txn->mdb = NULL;
-    if (rc != 0)
-        (void)fail(info, rc, "commit");
+    if (rc == 0)
+        return ERR_OK;
+    (void)fail(info, rc, "commit");
+    note_if_stuck(txn);
     return result(txn, rc);
 }
 
@@ -516,6 +633,8 @@ bool index_is_tight(struct index *index, size_t share)
     MDB_stat st;
     MDB_txn *mdb;
 
+    if (!index->env)
+        return false;
     mdb_env_info(index->env, &info);
     mdb_env_stat(index->env, &st);
     size_t all = info.me_mapsize / st.ms_psize;

@@ -7,13 +7,15 @@
  * until the transaction ends or writes.
  *
  * ERR_CORRUPT from any call means that the index itself is damaged; it is then marked by a file
- * FOLDER.damaged, which makes the next start begin a new one.
+ * FOLDER.damaged, which makes the next start (or index_suspend's caller) begin a new one.
  */
 #ifndef YT_STORAGE_INDEX_H
 #define YT_STORAGE_INDEX_H
 
 #include "base/err.h"
 #include "base/slice.h"
+
+#include <stdatomic.h>
 
 enum index_db {
     INDEX_ENTRY, /* key(32) -> entry record, and behind it the body if that is inline */
@@ -28,10 +30,17 @@ enum { INDEX_FORMAT = 1 }; /* raised when the meaning of the databases changes *
 
 struct index;
 
-/* A read or a write transaction; its owner keeps it in place. */
+/* A read or a write transaction. */
 struct index_txn {
     struct index *index;
     void *mdb;
+};
+
+/* A thread's own; its owner keeps it in place. */
+struct index_reader {
+    struct index_txn txn;
+    struct index_reader *next;
+    _Atomic bool busy; /* within a read transaction */
 };
 
 /*
@@ -53,11 +62,22 @@ YT_MUST_CHECK enum err index_check(const char *folder, size_t map_size, int64_t 
 /* Creates FOLDER.damaged. Any thread. */
 void index_mark_damaged(struct index *index);
 
+/* Does LMDB refuse to go on (it does so after a failed write of its header), or is it damaged? */
+bool index_needs_mending(const struct index *index);
+bool index_is_damaged(const struct index *index);
+/*
+ * Keeps readers out (their begin gives ERR_AGAIN), waits for those within, and closes LMDB's files;
+ * may be called again. Then, when the folder is as it should be, opens it again. Writer thread
+ * only.
+ */
+void index_suspend(struct index *index);
+YT_MUST_CHECK enum err index_resume(struct index *index, struct errinfo *info);
+
 /* A reader holds its slot in LMDB's table until it is freed; begin and end cost no lock. */
-YT_MUST_CHECK enum err index_reader_init(struct index *index, struct index_txn *reader);
-void index_reader_free(struct index_txn *reader);
-YT_MUST_CHECK enum err index_read_begin(struct index_txn *reader);
-void index_read_end(struct index_txn *reader);
+YT_MUST_CHECK enum err index_reader_init(struct index *index, struct index_reader *reader);
+void index_reader_free(struct index_reader *reader);
+YT_MUST_CHECK enum err index_read_begin(struct index_reader *reader);
+void index_read_end(struct index_reader *reader);
 
 /* After any error of a put or a delete but ERR_NOTFOUND the transaction can only be aborted. */
 YT_MUST_CHECK enum err index_write_begin(struct index *index, struct index_txn *txn);

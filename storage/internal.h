@@ -45,6 +45,12 @@ static inline uint64_t store_used(struct store *s)
 void store_publish(struct store *s, const struct totals_record *totals);
 
 /*
+ * After the index was opened: publishes the totals, marks the store as in use, and finds out
+ * whether a scan is due because it was not closed in order.
+ */
+YT_MUST_CHECK enum err store_take_stock(struct store *s, struct errinfo *info);
+
+/*
  * The result of a write to the disk, from any thread: sets or clears `failing`, and logs when that
  * changes. `info` may be NULL.
  */

@@ -17,7 +17,7 @@ struct touch_slot {
 
 struct store_reader {
     struct store *store;
-    struct index_txn txn;
+    struct index_reader index;
     struct touch_slot filter[FILTER_SLOTS];
 };
 
@@ -28,7 +28,7 @@ enum err store_reader_new(struct store *store, struct store_reader **out, struct
     if (!reader)
         abort();
     reader->store = store;
-    enum err err = index_reader_init(store->index, &reader->txn);
+    enum err err = index_reader_init(store->index, &reader->index);
     if (err != ERR_OK) {
         free(reader);
         *out = NULL;
@@ -42,7 +42,7 @@ void store_reader_free(struct store_reader **reader)
 {
     if (!*reader)
         return;
-    index_reader_free(&(*reader)->txn);
+    index_reader_free(&(*reader)->index);
     free(*reader);
     *reader = NULL;
 }
@@ -60,7 +60,7 @@ static enum err read_entry(struct store_reader *reader, const struct store_key *
                            struct arena *arena, struct entry_value *parts, bool with_body)
 {
     struct slice value;
-    enum err err = catalog_find_entry(&reader->txn, key, &value);
+    enum err err = catalog_find_entry(&reader->index.txn, key, &value);
 
     if (err == ERR_OK)
         err = record_split_value(value, parts);
@@ -76,12 +76,12 @@ static enum err read_index(struct store_reader *reader, const struct store_key *
                            struct arena *arena, struct store_entry *entry, struct store_body *body)
 {
     struct entry_value parts;
-    enum err err = index_read_begin(&reader->txn);
+    enum err err = index_read_begin(&reader->index);
 
     if (err != ERR_OK)
-        return err;
+        return err == ERR_AGAIN ? ERR_NOTFOUND : err; /* while it is mended it holds nothing */
     err = read_entry(reader, key, arena, &parts, body != NULL);
-    index_read_end(&reader->txn);
+    index_read_end(&reader->index);
     if (err == ERR_OK)
         err = record_decode_entry(parts.record, entry);
     if (err != ERR_OK || !body || !parts.has_body)
@@ -137,12 +137,12 @@ bool store_has_blob(struct store_reader *reader, const struct digest *content, u
 {
     struct blob_record blob;
     struct blob_id id = blob_id_of(content);
-    enum err err = index_read_begin(&reader->txn);
+    enum err err = index_read_begin(&reader->index);
 
     if (err != ERR_OK)
         return false;
-    err = catalog_find_blob(&reader->txn, &id, &blob);
-    index_read_end(&reader->txn);
+    err = catalog_find_blob(&reader->index.txn, &id, &blob);
+    index_read_end(&reader->index);
     if (err != ERR_OK)
         return false;
     *size = blob.size;

@@ -46,14 +46,18 @@ static void check_and_exit(const char *folder, size_t map_size)
     }
 }
 
-static bool is_damaged(const struct blob_files *files, const char *folder, size_t map_size)
+static bool is_marked(const struct blob_files *files)
 {
-    int status;
     struct stat st;
 
-    if (fstatat(files->root, MARK, &st, AT_SYMLINK_NOFOLLOW) == 0)
-        return true;
+    return fstatat(files->root, MARK, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static bool is_damaged(const char *folder, size_t map_size)
+{
+    int status;
     pid_t child = fork();
+
     if (child == 0)
         check_and_exit(folder, map_size);
     if (child < 0)
@@ -103,7 +107,9 @@ static enum err move_aside(int root, struct errinfo *info)
 
     remove_earlier_broken(root);
     snprintf(to, sizeof to, BROKEN_PREFIX "%lld", (long long)(clock_wall_ms() / 1000));
-    if (renameat(root, "index", root, to) != 0 || mkdirat(root, "index", FOLDER_MODE) != 0)
+    /* An earlier attempt may have come half way. */
+    if ((renameat(root, "index", root, to) != 0 && errno != ENOENT) ||
+        (mkdirat(root, "index", FOLDER_MODE) != 0 && errno != EEXIST))
         return err_sys(info, "cannot move the damaged index aside");
     if (unlinkat(root, MARK, 0) != 0 && errno != ENOENT)
         return err_sys(info, "cannot remove " MARK);
@@ -119,11 +125,21 @@ enum err recover_index(const struct blob_files *files, const char *path, size_t 
 
     if (snprintf(folder, sizeof folder, "%s/index", path) >= (int)sizeof folder - 64)
         return err_set(info, ERR_LIMIT, "the path of the store is too long");
-    if (!is_damaged(files, folder, map_size))
+    if (!is_marked(files) && !is_damaged(folder, map_size))
         err = index_open(folder, map_size, out, info);
     if (err != ERR_CORRUPT)
         return err;
     if ((err = move_aside(files->root, info)) != ERR_OK)
         return err;
     return index_open(folder, map_size, out, info);
+}
+
+enum err recover_mend(const struct blob_files *files, struct index *index, struct errinfo *info)
+{
+    enum err err = ERR_OK;
+
+    index_suspend(index);
+    if (index_is_damaged(index) || is_marked(files))
+        err = move_aside(files->root, info);
+    return err == ERR_OK ? index_resume(index, info) : err;
 }

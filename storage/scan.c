@@ -13,12 +13,12 @@ enum {
     FOUND_BYTES_MAX = 64 * 1024 * 1024,
 };
 
-enum err scan_init(struct store *s, bool due, struct errinfo *info)
+enum err scan_start(struct store *s, struct errinfo *info)
 {
     struct scan *scan = &s->scan;
 
-    *scan = (struct scan){.due = due, .active = due, .fd = -1};
-    if (!due)
+    *scan = (struct scan){.due = scan->due, .active = scan->due, .fd = -1};
+    if (!scan->due)
         return ERR_OK;
     enum err err = index_reader_init(s->index, &scan->reader);
     if (err != ERR_OK) {
@@ -141,7 +141,7 @@ static enum err look_at_file(struct store *s)
 {
     struct scan *scan = &s->scan;
     struct blob_record blob;
-    enum err err = catalog_find_blob(&scan->reader, &scan->file.id, &blob);
+    enum err err = catalog_find_blob(&scan->reader.txn, &scan->file.id, &blob);
 
     if (err == ERR_NOTFOUND) {
         if (files_open_blob(&s->files, &scan->file.id, scan->file.info.size, &scan->fd) == ERR_OK)

@@ -21,7 +21,7 @@ struct scan_file {
 struct scan {
     bool due;    /* blobs/ may hold files without a record; true until a walk came to its end */
     bool active; /* a walk is under way; the rest is its state */
-    struct index_txn reader;
+    struct index_reader reader;
     unsigned folder; /* 0 to 255, or FILES_FOLDERS when all were walked */
     DIR *dir;        /* of `folder`, or NULL before its first file */
     struct scan_file file;
@@ -34,8 +34,8 @@ struct scan {
     uint64_t removed;
 };
 
-/* `due`: a walk is needed. Before the writer thread runs. */
-YT_MUST_CHECK enum err scan_init(struct store *s, bool due, struct errinfo *info);
+/* Begins a walk if one is due. Also before the writer thread runs. */
+YT_MUST_CHECK enum err scan_start(struct store *s, struct errinfo *info);
 /* A few milliseconds' work of an active walk. */
 void scan_step(struct store *s);
 /* Ends the walk, done or not. What was not done is left to the next start. */

@@ -38,15 +38,14 @@ void store_note_write(struct store *s, enum err result, const struct errinfo *in
 
 /* --- open and close --- */
 
-/* Publishes the totals and marks the store as in use; `clean` says how it was left. */
-static enum err take_stock(struct store *s, bool *clean, struct errinfo *info)
+enum err store_take_stock(struct store *s, struct errinfo *info)
 {
     struct catalog_txn t;
     enum err err = catalog_begin(s->index, &t);
 
     if (err != ERR_OK)
         return err_set(info, err, "index: %s", err_name(err));
-    *clean = t.totals.clean;
+    s->scan.due = !t.totals.clean;
     store_publish(s, &t.totals);
     catalog_set_clean(&t, false);
     return catalog_commit(&t, info);
@@ -86,7 +85,6 @@ static size_t choose_map_size(const struct store_options *options)
 static enum err open_parts(struct store *s, const struct store_options *options,
                            struct errinfo *info)
 {
-    bool clean = false;
     enum err err = files_open(&s->files, options->path, info);
 
     if (err == ERR_OK)
@@ -94,9 +92,9 @@ static enum err open_parts(struct store *s, const struct store_options *options,
     if (err == ERR_OK)
         err = recover_index(&s->files, options->path, choose_map_size(options), &s->index, info);
     if (err == ERR_OK)
-        err = take_stock(s, &clean, info);
+        err = store_take_stock(s, info);
     if (err == ERR_OK)
-        err = scan_init(s, !clean, info);
+        err = scan_start(s, info);
     return err == ERR_OK ? writer_start(s, info) : err;
 }
 

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "evict.h"
 #include "internal.h"
+#include "recover.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -80,7 +81,7 @@ static enum err apply_commit(struct store *s, struct batch *batch, struct op *op
         }
         op->placed = true;
     }
-    batch->folders[op->content.bytes[0]] = true;
+    
     return catalog_enter_file(&batch->txn, &op->content, op->size, now_ms);
 }
 
@@ -101,7 +102,7 @@ static enum err apply_check_blob(struct store *s, struct batch *batch, struct op
     if (err != ERR_OK || is_held(s, &op->content, &blob))
         return err == ERR_NOTFOUND ? ERR_OK : err;
     if (files_remove_blob(&s->files, &op->content) == ERR_IO)
-        log_warn("unlink_failed", LF_INT("errno", errno));
+        s->scan.due = true;
     return catalog_forget(&batch->txn, &op->content, &budget, &gone, &blob);
 }
 
@@ -163,6 +164,28 @@ static enum err run_transaction(struct store *s, struct op **ops, size_t n, stru
     return err;
 }
 
+/*
+ * A failed commit may have reached the disk all the same, and then files lie where no record says
+ * so; after mending they are looked for.
+ */
+static void mend_if_needed(struct store *s)
+{
+    struct errinfo info = {.msg = ""};
+
+    if (!index_needs_mending(s->index))
+        return;
+    scan_stop(s);
+    enum err err = recover_mend(&s->files, s->index, &info);
+    if (err == ERR_OK)
+        err = store_take_stock(s, &info);
+    if (err == ERR_OK) {
+        log_info("index_mended", LF_INT("entries", atomic_load(&s->entries)));
+        s->scan.due = true;
+        err = scan_start(s, &info);
+    }
+    store_note_write(s, err, &info);
+}
+
 static void run_alone(struct store *s, struct op *op)
 {
     struct errinfo info;
@@ -172,8 +195,8 @@ static void run_alone(struct store *s, struct op *op)
     if (err == ERR_OK)
         return;
     op->result = err;
-    if (op->placed)
-        files_take_back(&s->files, &op->key, &op->content);
+    if (op->placed && !files_take_back(&s->files, &op->key, &op->content))
+        s->scan.due = true;
     op->placed = false;
 }
 
@@ -214,6 +237,7 @@ static void run_batch(struct store *s, struct op **ops, size_t n)
     if (err == ERR_OK) {
         store_note_write(s, err, &info);
     } else {
+        mend_if_needed(s);
         if (err == ERR_FULL && !evict_for_index(s))
             evict_for_disk(s, bytes_coming(ops, n));
         for (size_t i = 0; i < n; i++)
@@ -233,12 +257,13 @@ static void *writer_main(void *arg)
 
     while (!stopped) {
         size_t n = queue_take(&s->queue, !more, ops, BATCH_MAX, &stopped);
+        mend_if_needed(s);
         if (n)
             run_batch(s, ops, n);
-        more = evict_to_bound(s, 0);
-        more |= evict_for_index(s);
         if (s->scan.active && !stopped)
             scan_step(s);
+        more = evict_to_bound(s, 0);
+        more |= evict_for_index(s);
         more |= s->scan.active;
     }
     scan_stop(s);

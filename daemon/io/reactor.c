@@ -5,10 +5,10 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 _Static_assert(sizeof(struct event) <= sizeof(struct io_event), "struct event does not fit");
@@ -137,12 +137,11 @@ void reactor_post(struct reactor *r, struct mail *m)
         reactor_wake(r);
 }
 
-/* Has the peer gone? Bytes that wait to be read do not matter. */
+/* Has the peer gone? Bytes that wait to be read before its end do not matter. */
 static bool is_closed(int fd)
 {
-    char byte;
-    ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+    struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+    return poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
 static void on_watch(evutil_socket_t fd, short what, void *arg)

@@ -3,7 +3,7 @@
 #include "base/json.h"
 #include <stdlib.h>
 
-enum { SCOPES_MAX = 16, URL_MAX = 16 * 1024, JSON_DEPTH_MAX = 16 };
+enum { SCOPES_MAX = 16, JSON_DEPTH_MAX = 16 };
 
 static bool is_configured(const struct upstream *u, const struct http_url *realm)
 {
@@ -64,7 +64,8 @@ static void add_parameter(struct buf *b, char *separator, const char *name, stru
 static bool next_scope(struct slice *list, struct slice *scope)
 {
     *list = slice_trim(*list);
-    *scope = slice_to(*list, slice_find(*list, ' '));
+    size_t blank = slice_find(*list, ' '), tab = slice_find(*list, '\t');
+    *scope = slice_to(*list, blank < tab ? blank : tab);
     *list = slice_from(*list, scope->n);
     return scope->n > 0;
 }
@@ -76,7 +77,7 @@ struct slice bearer_url(struct arena *a, struct slice realm, struct slice servic
     struct slice one, url = {NULL, 0};
     realm = slice_to(realm, slice_find(realm, '#'));
     char separator = slice_find(realm, '?') < realm.n ? '&' : '?';
-    buf_init(&b, URL_MAX);
+    buf_init(&b, HTTP_URL_MAX);
     buf_add(&b, realm);
     if (service.n)
         add_parameter(&b, &separator, "service", service);

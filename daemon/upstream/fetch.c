@@ -383,9 +383,10 @@ void uplink_free(struct uplink **up)
     struct uplink *u = *up;
     if (!u)
         return;
-    while (u->fetches) {
-        close_fetch(u->fetches);
-        free_fetch(u->fetches);
+    for (struct fetch *f = u->fetches, *next; f; f = next) {
+        next = f->next_fetch;
+        close_fetch(f);
+        free_fetch(f);
     }
     transfers_free(&u->transfers);
     egress_close(&u->egress);

@@ -6,7 +6,7 @@
 #include "fetch.h"
 #include <inttypes.h>
 
-enum { LINES_MAX = 12, URL_MAX = 16 * 1024 };
+enum { LINES_MAX = 12 };
 
 /* --- any transfer --- */
 
@@ -60,7 +60,7 @@ void fetch_exchange_log(struct fetch *f)
         return;
     struct arena a;
     char room[1024];
-    arena_init(&a, room, sizeof room, URL_MAX);
+    arena_init(&a, room, sizeof room, HTTP_URL_MAX);
     bool head = f->ask.method == FETCH_HEAD && !x->for_token;
     const struct log_field fields[] = {
         LF_SLICE("id", f->ask.id),
@@ -275,7 +275,7 @@ static const char *follow(struct fetch *f)
     if (t->redirects++ >= REDIRECTS_MAX)
         return "too many redirects";
     struct slice url = http_url_resolve(&f->try_arena, &t->at, location);
-    if (!url.p || url.n > URL_MAX || !http_url_parse(url, &to))
+    if (!url.p || !http_url_parse(url, &to))
         return "redirected to something that is no http or https URL";
     if (t->at.https && !to.https)
         return "redirected from https to http";

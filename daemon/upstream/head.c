@@ -98,7 +98,7 @@ static enum err take_framing(struct answer_head *h, bool no_body, struct errinfo
     if (f.broken)
         return err_set(info, ERR_PROTO, "the answer's Content-Length is invalid or ambiguous");
     http_fields_each_element(&h->fields, HF_TRANSFER_ENCODING, take_coding, &f);
-    if (f.broken)
+    if (f.broken || (http_fields_get(&h->fields, HF_TRANSFER_ENCODING) && !f.chunked))
         return err_set(info, ERR_PROTO, "the answer has an unknown transfer coding");
     h->has_length = f.has_length && !f.chunked;
     h->length = h->has_length ? f.length : 0;

@@ -25,8 +25,8 @@ static void base64(const unsigned char *in, size_t n, char *out)
             (unsigned)in[0] << 16 | (n > 1 ? (unsigned)in[1] << 8 : 0) | (n > 2 ? in[2] : 0);
         *out++ = digits[v >> 18];
         *out++ = digits[v >> 12 & 63];
-        *out++ = n > 1 ? digits[v >> 6 & 63] : '=';
-        *out++ = n > 2 ? digits[v & 63] : '=';
+        *out++ = (char)(n > 1 ? digits[v >> 6 & 63] : '=');
+        *out++ = (char)(n > 2 ? digits[v & 63] : '=');
     }
     *out = '\0';
 }
@@ -40,7 +40,7 @@ static char *basic_credentials(const char *username, const char *password)
     if (!pair || !out)
         abort();
     snprintf(pair, n + 1, "%s:%s", username, password);
-    memcpy(out, "Basic ", 6);
+    memcpy(out, "Basic ", sizeof "Basic ");
     base64((const unsigned char *)pair, n, out + 6);
     free(pair);
     return out;

@@ -2,6 +2,7 @@
 #include "base/container.h"
 #include <curl/curl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { READ_BUFFER = 256 * 1024, IDLE_CONNECTIONS_MAX = 64 };
 
@@ -226,6 +227,10 @@ enum err transfers_new(struct reactor *reactor, const struct uplink_options *opt
     struct transfers *ts = calloc(1, sizeof *ts);
     if (!ts)
         abort();
+    if (options->ca_file && access(options->ca_file, R_OK) != 0) {
+        free(ts);
+        return err_sys(info, "cannot read %s", options->ca_file);
+    }
     ts->multi = curl_multi_init();
     if (!ts->multi) {
         free(ts);

@@ -1,7 +1,7 @@
 /*
  * The store: blobs on disk by digest, an LMDB index, bytes on their way in partial/.
  *
- *   path/lock            one process per store (flock)
+ *   path/lock            one process per store (fcntl)
  *   path/index/          LMDB: entry, blob, use, ref, meta (ARCHITECTURE.md has the formats)
  *   path/blobs/sha256/ab/<hex>   exactly the bytes
  *   path/partial/<hex of key>    bytes of a fill that is not complete

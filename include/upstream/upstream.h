@@ -44,6 +44,7 @@ YT_MUST_CHECK enum err uplink_global_init(struct errinfo *info);
 struct tokens *tokens_new(void);
 void tokens_free(struct tokens **tokens);
 
+/* ERR_IO when ca_file cannot be read. */
 YT_MUST_CHECK enum err uplink_new(struct reactor *reactor, struct tokens *tokens,
                                   const struct uplink_options *options, struct uplink **out,
                                   struct errinfo *info);

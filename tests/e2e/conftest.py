@@ -19,15 +19,21 @@ def pytest_configure():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def pytest_collection_modifyitems(items):
-    """Every test is either part of the quick half or of the full run."""
-    for item in items:
-        kinds = [mark for mark in ("quick", "full") if item.get_closest_marker(mark)]
-        if len(kinds) != 1:
-            raise pytest.UsageError(f"{item.nodeid}: mark it quick or full, not {kinds}")
+def pytest_itemcollected(item):
+    """Every test is either part of the quick half or of the full run. Those that share dockerd are
+    run in turn by one worker of pytest-xdist."""
+    kinds = [mark for mark in ("quick", "full") if item.get_closest_marker(mark)]
+    if len(kinds) != 1:
+        raise pytest.UsageError(f"{item.nodeid}: mark it quick or full, not {kinds}")
+    if "_dockerd" in item.fixturenames:
+        item.add_marker(pytest.mark.xdist_group("dockerd"))
 
 
 def pytest_terminal_summary(terminalreporter):
+    """What tests measured, and the counts on a plain line."""
+    for report in terminalreporter.stats.get("passed", []):
+        for _, measured in report.user_properties:
+            terminalreporter.write_line(measured)
     count = {kind: len(terminalreporter.stats.get(kind, []))
              for kind in ("passed", "failed", "error", "skipped")}
     terminalreporter.write_line(f"{count['passed']} passed, {count['failed'] + count['error']} "

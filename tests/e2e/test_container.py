@@ -21,7 +21,8 @@ def built(_dockerd, tmp_path_factory):
     import_base(_dockerd.docker, folder, dockerfile, BASE)
     _dockerd.docker("build", "--network", "none", "--build-arg", f"BASE={BASE}", "-t", IMAGE,
                     "-f", dockerfile, source_tree(folder, ROOT), timeout=400)
-    return _dockerd
+    yield _dockerd
+    _dockerd.remove_all()
 
 
 @pytest.fixture

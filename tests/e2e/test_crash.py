@@ -152,9 +152,10 @@ class Torture:
 
 @pytest.mark.full
 @pytest.mark.timeout(400)
-def test_random_kills_never_spoil_a_byte(start_daemon, faulty):
+def test_random_kills_never_spoil_a_byte(start_daemon, faulty, record_property):
     seed = int(os.environ.get("SEED", time.time()))
-    print(f"SEED={seed} KILLS={KILLS}")
+    record_property("kills", f"{KILLS} random kills, SEED={seed}")
+    print(f"SEED={seed}")
     daemon = start_daemon(config.hub(faulty.url), log={"level": "warn"})
     torture = Torture(daemon, faulty, seed)
     for _ in range(KILLS):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from harness import config
 from harness.faulty import Gate
 from harness.httpclient import Crowd, digest_of, download, fetch
 from harness.images import random_bytes
@@ -16,6 +17,12 @@ CLIENTS = 64
 @pytest.fixture(scope="module")
 def blob():
     return random_bytes(128 * MIB, "herd")
+
+
+@pytest.fixture
+def cache(start_daemon, faulty):
+    """Patient: this upstream shares one interpreter with the clients, which keep it busy."""
+    return start_daemon(config.hub(faulty.url, ttl="1h"), egress={"stall_timeout": "60s"})
 
 
 def target(digest: str) -> str:

@@ -343,7 +343,7 @@ def test_a_slow_reader_is_dropped_while_others_are_served(start_daemon, faulty):
 
 @full
 @pytest.mark.parametrize("kind", ["hit", "miss"])
-def test_slow_clients_cost_little_memory(start_daemon, faulty, kind):
+def test_slow_clients_cost_little_memory(start_daemon, faulty, kind, record_property):
     """64 of them on a big body: bytes wait in the file, not in the daemon."""
     big = random_bytes(128 << 20, "memory")
     digest = faulty.put_blob("library/http", big)
@@ -361,7 +361,8 @@ def test_slow_clients_cost_little_memory(start_daemon, faulty, kind):
             slow.read_exactly(10_000)
         daemon.wait_stored(digest, timeout=30)
         after = daemon.resident_kib()
-    print(f"64 slow clients on a {kind}: {before} KiB before, {after} KiB with them")
+    record_property("memory", f"64 slow clients on a {kind}: {before} KiB before, {after} KiB "
+                              f"with them")
     if not sanitized():
         assert after - before < 8 * 1024
 
@@ -444,9 +445,8 @@ def test_ten_thousand_idle_connections(start_daemon, faulty, record_property):
         assert daemon.get(target).body == DATA
         assert all(client.ask("GET", "/v2/").status == 200 for client in idle[::500])
     each = (after - before) * 1024 / len(idle)
-    print(f"10,000 idle connections: {before} KiB before, {after} KiB with them, "
-          f"{each:.0f} bytes each")
-    record_property("bytes_per_idle_connection", each)
+    record_property("memory", f"10,000 idle connections: {before} KiB before, {after} KiB with "
+                              f"them, {each:.0f} bytes each")
     if not sanitized():
         assert each <= 1024, "more than 1 KiB for each idle connection"
     until(lambda: daemon.open_descriptors() < 100, 10, "the connections to be closed")

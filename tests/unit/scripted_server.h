@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "base/err.h"
+
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -64,7 +66,7 @@ static inline bool say_bytes(struct visit *v, const char *p, size_t n)
     return true;
 }
 
-static inline void say(struct visit *v, const char *fmt, ...)
+static inline void YT_PRINTF(2, 3) say(struct visit *v, const char *fmt, ...)
 {
     char text[KIT_REQUEST_MAX];
     va_list args;
@@ -180,6 +182,14 @@ static inline void server_stop(struct server *s)
     close(s->fd);
     pthread_mutex_destroy(&s->lock);
     free(s);
+}
+
+static inline unsigned server_requests(struct server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    unsigned n = s->requests;
+    pthread_mutex_unlock(&s->lock);
+    return n;
 }
 
 /* How many requests for that path came, among the first KIT_REQUESTS_MAX. */

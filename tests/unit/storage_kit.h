@@ -3,6 +3,7 @@
 #define YT_TESTS_STORAGE_KIT_H
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "storage/internal.h"
 
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,13 +26,19 @@ static char kit_path[512];
 
 /* --- folders; as cmocka's set-up and tear-down --- */
 
-static inline int kit_setup(void **state)
+static inline int kit_setup_in(const char *parent)
 {
     const char *tmp = getenv("TMPDIR");
 
-    (void)state;
-    snprintf(kit_path, sizeof kit_path, "%s/yantian-test-XXXXXX", tmp ? tmp : "/tmp");
+    log_setup(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+    snprintf(kit_path, sizeof kit_path, "%s/yantian-test-XXXXXX", tmp ? tmp : parent);
     return mkdtemp(kit_path) ? 0 : -1;
+}
+
+static inline int kit_setup(void **state)
+{
+    (void)state;
+    return kit_setup_in("/tmp");
 }
 
 static inline int kit_remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -45,6 +53,20 @@ static inline int kit_teardown(void **state)
 {
     (void)state;
     return nftw(kit_path, kit_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* What a function gives in a process of its own, as its exit code. */
+static inline int kit_in_child(int (*function)(void))
+{
+    int status;
+    pid_t child = fork();
+
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(function());
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
 }
 
 /* kit_path/<suffix>; valid until the next call but three. */
@@ -187,6 +209,14 @@ static inline struct store_stats kit_stats(struct store *store)
 static inline void kit_wait_scan(struct store *store)
 {
     kit_wait_while(kit_stats(store).scanning);
+}
+
+/* As a crash leaves it: the next start looks for files that no record names. */
+static inline void kit_close_unclean(struct store **store)
+{
+    kit_wait_scan(*store);
+    (*store)->scan.due = true;
+    store_close(store);
 }
 
 /* --- waiting for a queued op --- */
@@ -392,22 +422,68 @@ static inline size_t kit_count(struct index_txn *txn, enum index_db db)
 
 static inline void kit_check_index(struct index *index)
 {
-    struct index_txn txn;
+    struct index_reader reader;
     struct totals_record sum = {.clean = false}, totals = {.clean = false};
     struct slice record;
 
-    assert_int_equal(index_reader_init(index, &txn), ERR_OK);
-    assert_int_equal(index_read_begin(&txn), ERR_OK);
-    kit_check_entries(&txn, &sum);
-    kit_check_blobs(&txn, &sum);
-    assert_int_equal(kit_count(&txn, INDEX_REF), sum.entries);
-    assert_int_equal(kit_count(&txn, INDEX_USE), sum.blobs);
-    if (index_get(&txn, INDEX_META, SLICE("totals"), &record) == ERR_OK)
+    assert_int_equal(index_reader_init(index, &reader), ERR_OK);
+    assert_int_equal(index_read_begin(&reader), ERR_OK);
+    kit_check_entries(&reader.txn, &sum);
+    kit_check_blobs(&reader.txn, &sum);
+    assert_int_equal(kit_count(&reader.txn, INDEX_REF), sum.entries);
+    assert_int_equal(kit_count(&reader.txn, INDEX_USE), sum.blobs);
+    if (index_get(&reader.txn, INDEX_META, SLICE("totals"), &record) == ERR_OK)
         assert_int_equal(record_decode_totals(record, &totals), ERR_OK);
     assert_int_equal(totals.entries, sum.entries);
     assert_int_equal(totals.blobs, sum.blobs);
     assert_int_equal(totals.bytes, sum.bytes);
-    index_reader_free(&txn);
+    index_read_end(&reader);
+    index_reader_free(&reader);
+}
+
+/* Law 2: for each blob record there is a file of its size. */
+static inline void kit_check_files(struct store *store)
+{
+    struct index_reader reader;
+    struct blob_record blob;
+    struct blob_id id;
+    char key[65];
+    size_t n = 0;
+
+    assert_int_equal(index_reader_init(store->index, &reader), ERR_OK);
+    assert_int_equal(index_read_begin(&reader), ERR_OK);
+    while (kit_next_key(&reader.txn, INDEX_BLOB, key, &n)) {
+        memcpy(id.bytes, key, sizeof id.bytes);
+        assert_int_equal(catalog_find_blob(&reader.txn, &id, &blob), ERR_OK);
+        assert_true(blob.is_inline || files_has_blob(&store->files, &id, blob.size));
+    }
+    index_read_end(&reader);
+    index_reader_free(&reader);
+}
+
+/* Every file in blobs/ has a record of its size. Gives their number. */
+static inline unsigned kit_check_no_orphans(struct store *store)
+{
+    struct store_reader *reader = kit_reader(store);
+    struct digest digest = {.algo = DIGEST_SHA256};
+    struct blob_id id;
+    struct file_info info;
+    uint64_t size;
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < FILES_FOLDERS; i++) {
+        DIR *folder = files_open_folder(&store->files, i);
+        while (folder && files_next_blob(folder, &id, &info)) {
+            memcpy(digest.bytes, id.bytes, sizeof id.bytes);
+            assert_true(store_has_blob(reader, &digest, &size));
+            assert_int_equal(size, info.size);
+            count++;
+        }
+        if (folder)
+            closedir(folder);
+    }
+    store_reader_free(&reader);
+    return count;
 }
 
 #endif

@@ -100,6 +100,7 @@ static void test_scopes_in_order(void **state)
     check_sorted("  ", "");
     check_sorted("repository:a:pull", "repository:a:pull");
     check_sorted("c  a b ", "a b c");
+    check_sorted("c\ta \tb\t", "a b c");
     check_sorted("b a b", "a b");
     check_sorted("ab a abc", "a ab abc");
     check_sorted("q p o n m l k j i h g f e d c b a", "q p o n m l k j i h g f e d c b a");

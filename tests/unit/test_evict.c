@@ -131,6 +131,10 @@ static void test_fills_push_out_what_is_held(void **state)
     uint64_t offset;
     struct errinfo info;
 
+    /* The writer has nothing to do and waits. */
+    kit_wait_scan(store);
+    kit_flush(store);
+    kit_sleep_ms(20);
     assert_int_equal(partial_open(store, &key, &big.digest, true, &p, &offset, &info), ERR_OK);
     assert_int_equal(partial_append(p, big.bytes, big.n, &info), ERR_OK);
     kit_wait_while(kit_stats(store).blobs > 0);

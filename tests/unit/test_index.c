@@ -2,7 +2,7 @@
 
 #include "storage_kit.h"
 
-static struct index *open_index(size_t map_size)
+static struct index *open_here(size_t map_size)
 {
     struct index *index;
     struct errinfo info = {.msg = ""};
@@ -32,16 +32,17 @@ static void put_one(struct index *index, const char *key, struct slice value)
     assert_int_equal(index_commit(&txn, NULL), ERR_OK);
 }
 
-static enum err read_one(struct index_txn *reader, const char *key, struct slice *value)
+static enum err read_one(struct index_reader *reader, const char *key, struct slice *value)
 {
-    return index_get(reader, INDEX_ENTRY, body_key(key), value);
+    return index_get(&reader->txn, INDEX_ENTRY, body_key(key), value);
 }
 
 static void test_put_get_delete(void **state)
 {
     (void)state;
-    struct index *index = open_index(KIT_MAP_SIZE);
-    struct index_txn txn, reader;
+    struct index *index = open_here(KIT_MAP_SIZE);
+    struct index_txn txn;
+    struct index_reader reader;
     struct slice value;
 
     put_one(index, "a", SLICE("one"));
@@ -62,6 +63,7 @@ static void test_put_get_delete(void **state)
     index_abort(&txn);
     assert_int_equal(index_read_begin(&reader), ERR_OK);
     assert_int_equal(read_one(&reader, "a", &value), ERR_OK);
+    index_read_end(&reader);
     index_reader_free(&reader);
     index_close(&index);
     assert_null(index);
@@ -70,8 +72,8 @@ static void test_put_get_delete(void **state)
 static void test_a_reader_sees_one_moment(void **state)
 {
     (void)state;
-    struct index *index = open_index(KIT_MAP_SIZE);
-    struct index_txn reader;
+    struct index *index = open_here(KIT_MAP_SIZE);
+    struct index_reader reader;
     struct slice value;
 
     assert_int_equal(index_reader_init(index, &reader), ERR_OK);
@@ -81,6 +83,7 @@ static void test_a_reader_sees_one_moment(void **state)
     index_read_end(&reader);
     assert_int_equal(index_read_begin(&reader), ERR_OK);
     assert_int_equal(read_one(&reader, "new", &value), ERR_OK);
+    index_read_end(&reader);
     index_reader_free(&reader);
     index_close(&index);
 }
@@ -88,7 +91,7 @@ static void test_a_reader_sees_one_moment(void **state)
 static void test_seek(void **state)
 {
     (void)state;
-    struct index *index = open_index(KIT_MAP_SIZE);
+    struct index *index = open_here(KIT_MAP_SIZE);
     struct index_txn txn;
     struct slice key;
 
@@ -109,7 +112,7 @@ static void test_full_map_is_full_and_lives_on(void **state)
 {
     (void)state;
     static char big[100 * 1024];
-    struct index *index = open_index(MAP_MIN);
+    struct index *index = open_here(MAP_MIN);
     struct index_txn txn;
     enum err err = ERR_OK;
     char name[16];
@@ -137,7 +140,7 @@ static void test_freed_pages_are_room(void **state)
 {
     (void)state;
     static char big[600 * 1024];
-    struct index *index = open_index(MAP_MIN);
+    struct index *index = open_here(MAP_MIN);
     struct index_txn txn;
 
     put_one(index, "a", slice_of(big, sizeof big));
@@ -152,7 +155,7 @@ static void test_freed_pages_are_room(void **state)
 static void test_another_format_is_refused(void **state)
 {
     (void)state;
-    struct index *index = open_index(KIT_MAP_SIZE);
+    struct index *index = open_here(KIT_MAP_SIZE);
     struct index_txn txn;
     struct errinfo info;
 
@@ -168,7 +171,7 @@ static void test_another_format_is_refused(void **state)
 static void test_wrong_header_and_short_file(void **state)
 {
     (void)state;
-    struct index *index = open_index(KIT_MAP_SIZE);
+    struct index *index = open_here(KIT_MAP_SIZE);
     static char page[8192];
     struct errinfo info;
 
@@ -201,14 +204,46 @@ static void test_no_folder_is_an_error_but_no_damage(void **state)
     assert_non_null(strstr(info.msg, "No such file"));
 }
 
+static void test_suspend_and_resume_under_a_reader(void **state)
+{
+    (void)state;
+    struct index *index = open_here(KIT_MAP_SIZE);
+    struct index_reader reader, later;
+    struct index_txn txn;
+    struct slice value;
+
+    put_one(index, "a", SLICE("one"));
+    assert_int_equal(index_reader_init(index, &reader), ERR_OK);
+    assert_false(index_needs_mending(index));
+    index_suspend(index);
+    index_suspend(index);
+    assert_int_equal(index_read_begin(&reader), ERR_AGAIN);
+    assert_int_equal(index_reader_init(index, &later), ERR_OK);
+    assert_int_equal(index_write_begin(index, &txn), ERR_IO);
+    assert_true(index_needs_mending(index));
+    assert_false(index_is_tight(index, 2));
+    assert_int_equal(index_resume(index, NULL), ERR_OK);
+    assert_false(index_needs_mending(index));
+    struct index_reader *readers[] = {&reader, &later};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(index_read_begin(readers[i]), ERR_OK);
+        assert_int_equal(read_one(readers[i], "a", &value), ERR_OK);
+        index_read_end(readers[i]);
+        index_reader_free(readers[i]);
+    }
+    put_one(index, "a", SLICE("two"));
+    index_close(&index);
+}
+
 static void test_mark_damaged(void **state)
 {
     (void)state;
-    struct index *index = open_index(KIT_MAP_SIZE);
+    struct index *index = open_here(KIT_MAP_SIZE);
 
     assert_false(kit_exists("index.damaged"));
     index_mark_damaged(index);
     assert_true(kit_exists("index.damaged"));
+    assert_true(index_needs_mending(index));
     index_close(&index);
 }
 
@@ -216,7 +251,7 @@ static void test_less_address_space_than_asked_for(void **state)
 {
     (void)state;
     /* More than there is: half as much is tried, and half of that, until it can be had. */
-    struct index *index = open_index((size_t)1 << 60);
+    struct index *index = open_here((size_t)1 << 60);
 
     put_one(index, "a", SLICE("one"));
     index_close(&index);
@@ -235,6 +270,7 @@ int main(void)
         TEST(test_wrong_header_and_short_file),
         TEST(test_check_of_an_index_that_is_not_there),
         TEST(test_no_folder_is_an_error_but_no_damage),
+        TEST(test_suspend_and_resume_under_a_reader),
         TEST(test_mark_damaged),
         TEST(test_less_address_space_than_asked_for),
     };

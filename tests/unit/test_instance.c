@@ -1,11 +1,12 @@
 #include "daemon/base/instance.c"
 
 #include "base/digest.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <sys/wait.h>
+
+#include <cmocka.h>
 #include <unistd.h>
 
 static void test_the_name_stays_and_stands_in_via(void **state)

@@ -226,8 +226,9 @@ static int64_t last_use_of(struct store *store, const struct kit_body *body)
     struct blob_id id = blob_id_of(&body->digest);
     struct blob_record blob;
 
-    assert_int_equal(index_read_begin(&reader->txn), ERR_OK);
-    assert_int_equal(catalog_find_blob(&reader->txn, &id, &blob), ERR_OK);
+    assert_int_equal(index_read_begin(&reader->index), ERR_OK);
+    assert_int_equal(catalog_find_blob(&reader->index.txn, &id, &blob), ERR_OK);
+    index_read_end(&reader->index);
     store_reader_free(&reader);
     return blob.last_use_ms;
 }

@@ -174,6 +174,35 @@ static void test_mark_of_an_earlier_run_counts(void **state)
     kit_body_free(&big);
 }
 
+/* Damage that is found while the store is in use is mended at once, beside the readers. */
+static void test_damage_in_use_is_mended(void **state)
+{
+    (void)state;
+    struct kit_body big = make_store();
+    struct store *store = kit_open();
+    struct store_reader *reader = kit_reader(store);
+    struct kit_lookup l;
+
+    kit_lookup(reader, 1000, &l);
+    assert_int_equal(l.err, ERR_OK);
+    kit_lookup_end(&l);
+    index_mark_damaged(store->index);
+    queue_nudge(&store->queue);
+    kit_wait_while(kit_exists(MARK) || kit_stats(store).scanning || kit_stats(store).bytes != BIG);
+    assert_int_equal(count_broken(), 1);
+    kit_lookup(reader, 1000, &l);
+    assert_int_equal(l.err, ERR_NOTFOUND);
+    assert_int_equal(kit_put(store, 1000, &big, false), ERR_OK);
+    kit_lookup(reader, 1000, &l);
+    assert_int_equal(l.err, ERR_OK);
+    assert_true(kit_fd_is(l.body.fd, &big));
+    kit_lookup_end(&l);
+    store_reader_free(&reader);
+    kit_check_index(store->index);
+    store_close(&store);
+    kit_body_free(&big);
+}
+
 static void test_only_the_newest_broken_index_is_kept(void **state)
 {
     (void)state;
@@ -218,6 +247,7 @@ int main(void)
         TEST(test_lost_index_is_begun_anew),
         TEST(test_other_format_is_moved_aside),
         TEST(test_mark_of_an_earlier_run_counts),
+        TEST(test_damage_in_use_is_mended),
         TEST(test_only_the_newest_broken_index_is_kept),
         TEST(test_an_error_that_is_no_damage_is_reported),
     };

@@ -13,13 +13,11 @@ static void leave_blob(const struct digest *name, const struct kit_body *body)
     kit_write_file(kit_blob_name(name), body->bytes, body->n);
 }
 
-/* A store that was not closed in order. */
 static void leave_unclean(void)
 {
     struct store *store = kit_open();
 
-    store->scan.due = true;
-    store_close(&store);
+    kit_close_unclean(&store);
 }
 
 static void test_orphans_are_entered_and_liars_removed(void **state)
@@ -109,8 +107,7 @@ static void test_file_that_differs_from_its_record(void **state)
     assert_int_equal(kit_fill(store, 1, &cut, &info), ERR_OK);
     assert_int_equal(kit_put(store, 1, &cut, false), ERR_OK);
     assert_int_equal(kit_put(store, 2, &doubled, true), ERR_OK);
-    store->scan.due = true;
-    store_close(&store);
+    kit_close_unclean(&store);
     assert_int_equal(truncate(kit_file(kit_blob_name(&cut.digest)), 100), 0);
     leave_blob(&doubled.digest, &doubled);
     store = kit_open();

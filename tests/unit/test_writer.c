@@ -7,12 +7,13 @@
 /* How many transactions were committed so far? LMDB counts them. */
 static size_t commits(struct store *store)
 {
-    struct index_txn txn;
+    struct index_reader reader;
 
-    assert_int_equal(index_reader_init(store->index, &txn), ERR_OK);
-    assert_int_equal(index_read_begin(&txn), ERR_OK);
-    size_t n = mdb_txn_id(txn.mdb);
-    index_reader_free(&txn);
+    assert_int_equal(index_reader_init(store->index, &reader), ERR_OK);
+    assert_int_equal(index_read_begin(&reader), ERR_OK);
+    size_t n = mdb_txn_id(reader.txn.mdb);
+    index_read_end(&reader);
+    index_reader_free(&reader);
     return n;
 }
 

@@ -1,5 +1,6 @@
 """The real clients: dockerd, containerd, skopeo and podman, each with storage of its own."""
 
+import fcntl
 import json
 import shutil
 import tempfile
@@ -32,12 +33,17 @@ class Dockerd:
         self.process = Process("dockerd", argv, folder, env={"NO_PROXY": "127.0.0.1"})
 
     def start(self) -> "Dockerd":
-        self.process.start()
-        self.process.wait_ready(lambda: self.docker("info", check=False).returncode == 0, 60)
+        """One at a time on a machine: they all make the same iptables chains when they start."""
+        with open(Path(tempfile.gettempdir(), "yantian-test-dockerd.lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.process.start()
+            self.process.wait_ready(lambda: self.docker("info", check=False).returncode == 0, 60)
         return self
 
     def stop(self):
         self.process.stop(30)
+        for mounted in (self.sockets / "exec" / "netns").glob("*"):
+            run(["umount", mounted], check=False)
         shutil.rmtree(self.sockets, ignore_errors=True)
 
     def docker(self, *words, timeout: float = 120, check: bool = True):
@@ -59,9 +65,8 @@ class Dockerd:
 
     def remove_all(self):
         """Forget every image and layer, so that a pull must fetch them again."""
-        images = self.docker("images", "-qa").stdout.split()
-        if images:
-            self.docker("rmi", "-f", *dict.fromkeys(images))
+        self.docker("image", "prune", "--all", "--force")
+        assert not self.docker("images", "-qa").stdout.split(), "images left behind"
 
 
 class Containerd:
