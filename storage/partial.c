@@ -1,6 +1,6 @@
 /* One fill's bytes on their way: append, hash, verify, commit. */
+#include "base/clock.h"
 #include "internal.h"
-#include "writer.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -12,6 +12,7 @@
 enum {
     HASH_CHUNK = 128 * 1024,
     WRITEBACK_BYTES = 8 * 1024 * 1024,
+    WRITEBACK_MS = 25, /* for so many bytes: 320 MiB/s */
 };
 
 struct partial {
@@ -20,9 +21,11 @@ struct partial {
     struct digest expected;
     struct hasher *hasher;
     int fd;
-    uint64_t size;        /* appended and hashed; the file has just as many bytes */
-    bool full;            /* the disk took no more: what comes is hashed only */
-    uint64_t writing_out; /* up to here the kernel was told to begin writing */
+    uint64_t size;           /* appended and hashed; the file has just as many bytes */
+    bool full;               /* the disk took no more: what comes is hashed only */
+    uint64_t writing_out;    /* up to here the kernel was told to begin writing */
+    uint64_t next_writeback; /* the size at which that is thought of again */
+    int64_t last_writeback_ms;
     bool verified;
     bool committed;
     bool sync_failed; /* what the kernel then says of these bytes cannot be trusted again */
@@ -45,6 +48,8 @@ static enum err empty(struct partial *p, struct errinfo *info)
     p->verified = false;
     p->full = false;
     p->writing_out = 0;
+    p->next_writeback = WRITEBACK_BYTES;
+    p->last_writeback_ms = clock_mono_ms();
     count_bytes(p, 0);
     return ERR_OK;
 }
@@ -66,6 +71,8 @@ static enum err hash_prefix(struct partial *p, struct errinfo *info)
         hasher_update(p->hasher, chunk, (size_t)n);
         offset += (uint64_t)n;
     }
+    p->next_writeback = offset + WRITEBACK_BYTES;
+    p->last_writeback_ms = clock_mono_ms();
     count_bytes(p, offset);
     return ERR_OK;
 }
@@ -165,14 +172,23 @@ static enum err write_bytes(struct partial *p, const void *bytes, size_t n, stru
     return err;
 }
 
-/* Lets the disk begin now, so that the sync at the end is short and stalls nobody else's. */
+/*
+ * Lets the disk begin now, so that the sync at the end is short (measured for 512 MiB: 12 ms for
+ * 200) and does not stall the index's. It costs the filling thread half as much time as the writing
+ * itself: a link slower than the disk has that to spare, a faster one is not held up.
+ */
 static void begin_writeback(struct partial *p)
 {
-    uint64_t n = p->size - p->writing_out;
-
-    if (n < WRITEBACK_BYTES)
+    if (p->size < p->next_writeback)
         return;
-    (void)sync_file_range(p->fd, (off_t)p->writing_out, (off_t)n, SYNC_FILE_RANGE_WRITE);
+    int64_t now_ms = clock_mono_ms();
+    bool spare = now_ms - p->last_writeback_ms >= WRITEBACK_MS;
+    p->last_writeback_ms = now_ms;
+    p->next_writeback = p->size + WRITEBACK_BYTES;
+    if (!spare)
+        return;
+    (void)sync_file_range(p->fd, (off_t)p->writing_out, (off_t)(p->size - p->writing_out),
+                          SYNC_FILE_RANGE_WRITE);
     p->writing_out = p->size;
 }
 

@@ -81,7 +81,7 @@ static enum err apply_commit(struct store *s, struct batch *batch, struct op *op
         }
         op->placed = true;
     }
-    
+    batch->folders[op->content.bytes[0]] = true;
     return catalog_enter_file(&batch->txn, &op->content, op->size, now_ms);
 }
 

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "fill.h"
 #include "worker.h"
+#include <assert.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -239,6 +240,7 @@ static struct chunk *open_chunk_locked(struct fill *f, size_t n)
     c->offset = f->received;
     c->n = 0;
     c->cap = cap;
+    assert(f->chunks_last); /* at least &f->chunks */
     *f->chunks_last = c;
     f->chunks_last = &c->next;
     return c;

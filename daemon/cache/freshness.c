@@ -15,7 +15,7 @@ enum freshness freshness_of(const struct store_entry *entry, const struct cache_
     if (*ttl_ms > 0)
         return FRESH;
     int64_t past = -*ttl_ms;
-    if (past <= route->stale_while_refreshing_ms)
+    if (past < route->stale_while_refreshing_ms)
         return STALE_SERVABLE;
     return past <= route->stale_for_ms ? STALE_WAITING : STALE_TOO_OLD;
 }

@@ -1,6 +1,7 @@
 #include "io/listener.h"
 #include "base/container.h"
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -45,6 +46,7 @@ static enum err bound_socket(const char *address, bool share, int *out, struct e
     enum err rc = resolve(address, &ai, info);
     if (rc)
         return rc;
+    assert(ai);
     int one = 1;
     int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {

@@ -178,8 +178,8 @@ static void look_up(struct exchange *x)
 }
 
 /*
- * Nobody serves this path; but what a protocol answers by itself (the base of its API, which clients
- * ask for before they name anything) it answers without a route.
+ * Nobody serves this path; but what a protocol answers by itself (the base of its API, which
+ * clients ask for before they name anything) it answers without a route.
  */
 static void run_without_route(struct exchange *x)
 {

@@ -52,8 +52,7 @@ static void test_addresses_that_are_none_are_refused_by_name(void **state)
     char longest[400];
     memset(longest, 'a', sizeof longest);
     memcpy(longest + sizeof longest - 4, ":80", 4);
-    const char *const bad[] = {"",        "127.0.0.1", "127.0.0.1:http", "127.0.0.1:99999",
-                               "[::1:80", longest};
+    const char *const bad[] = {"", "127.0.0.1", "127.0.0.1:http", "[::1:80", longest};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct errinfo info = {.msg = ""};
         int fd = -1;

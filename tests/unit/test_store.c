@@ -44,7 +44,8 @@ static void spoil_totals(void)
     index_close(&index);
 }
 
-/* Once an index that LMDB found whole, but whose totals were of another shape, forbade the start. */
+/* Once an index that LMDB found whole, but whose totals were of another shape, forbade the start.
+ */
 static void test_unreadable_totals_begin_a_new_index(void **state)
 {
     (void)state;

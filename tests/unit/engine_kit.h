@@ -1,0 +1,935 @@
+/*
+ * What the tests of the engine share: a site (store, pool, engine, two workers, each with its
+ * reactor on a thread of its own), an upstream whose faults a test scripts, and guests, who look up
+ * and read as a connection would. Guests live on a worker's thread; the test's thread starts them,
+ * waits, and asserts. Every wait is bounded.
+ */
+#ifndef YT_TESTS_ENGINE_KIT_H
+#define YT_TESTS_ENGINE_KIT_H
+
+#include "daemon/cache/worker.h"
+#include "upstream_kit.h"
+
+#include <ftw.h>
+#include <semaphore.h>
+#include <sys/stat.h>
+#include <time.h>
+
+enum {
+    SEATS = 2,
+    KIT_MAP_BYTES = 32 * 1024 * 1024,
+    GUEST_SCRATCH = 16 * 1024,
+    GUEST_BODY_MAX = 64 * 1024 * 1024,
+};
+
+/* --- waiting --- */
+
+static inline void kit_sleep(long ms)
+{
+    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+    nanosleep(&t, NULL);
+}
+
+/* Until `what` holds. Use it for what is atomic, or guarded otherwise. */
+#define await(what)                                                                                \
+    do {                                                                                           \
+        int64_t await_end_ = clock_mono_ms() + KIT_WAIT_S * 1000;                                  \
+        while (!(what)) {                                                                          \
+            if (clock_mono_ms() > await_end_)                                                      \
+                fail_msg("never came: %s", #what);                                                 \
+            kit_sleep(1);                                                                          \
+        }                                                                                          \
+    } while (0)
+
+/* --- the upstream --- */
+
+enum framing { BY_LENGTH, BY_CHUNKS, BY_END };
+enum ending { CUTS, RESETS, STALLS };
+
+/* How one request is answered. All zero: as it should be. */
+struct act {
+    int status;       /* not 0: this one, with a short page */
+    const char *raw;  /* not NULL: these bytes instead of an answer */
+    const char *line; /* a further field line, with CRLF */
+    enum framing framing;
+    bool whole;     /* Range is ignored */
+    bool no_digest; /* the digest field is left out */
+    bool no_etag;
+    bool wrong;         /* the bytes are others than those of the digest */
+    bool nothing;       /* Content-Length: 0 */
+    uint64_t shift;     /* Content-Range begins so much too far on */
+    bool stops;         /* at that offset in the object: */
+    size_t at;          /*   */
+    atomic_bool *gate;  /* not NULL: until it is open, then goes on */
+    enum ending ending; /* else it ends so */
+    size_t surplus;     /* so many bytes too many */
+};
+
+/* One object of the upstream. */
+struct origin {
+    struct origin *next;
+    char path[256];
+    pthread_mutex_t lock; /* of what follows: the test changes it between requests */
+    char *bytes;
+    size_t n;
+    struct digest digest;
+    char etag[32];
+    const char *type;
+    const struct act *gets; /* for the first, second, ... GET; the last one stays */
+    size_t get_count;
+    struct act head; /* for every HEAD */
+    unsigned got, headed;
+};
+
+static inline void fill_with_noise(char *p, size_t n, uint64_t seed)
+{
+    uint64_t x = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
+    for (size_t i = 0; i < n; i++) {
+        x = x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        p[i] = (char)(x >> 56);
+    }
+}
+
+/* New bytes, with another digest and ETag. */
+static inline void origin_change(struct origin *o, unsigned seed, size_t n)
+{
+    char *bytes = malloc(n + 1);
+    fill_with_noise(bytes, n, seed);
+    pthread_mutex_lock(&o->lock);
+    free(o->bytes);
+    o->bytes = bytes;
+    o->n = n;
+    o->digest = (struct digest){.algo = DIGEST_SHA256};
+    sha256(bytes, n, o->digest.bytes);
+    snprintf(o->etag, sizeof o->etag, "\"v%u-%zu\"", seed, n);
+    pthread_mutex_unlock(&o->lock);
+}
+
+static inline void origin_script(struct origin *o, const struct act *gets, size_t count)
+{
+    pthread_mutex_lock(&o->lock);
+    o->gets = gets;
+    o->get_count = count;
+    o->got = 0;
+    pthread_mutex_unlock(&o->lock);
+}
+
+static inline void origin_heads(struct origin *o, struct act head)
+{
+    pthread_mutex_lock(&o->lock);
+    o->head = head;
+    pthread_mutex_unlock(&o->lock);
+}
+
+/* How many GETs since the last script, how many HEADs. */
+static inline unsigned origin_got(struct origin *o)
+{
+    pthread_mutex_lock(&o->lock);
+    unsigned n = o->got;
+    pthread_mutex_unlock(&o->lock);
+    return n;
+}
+
+static inline unsigned origin_headed(struct origin *o)
+{
+    pthread_mutex_lock(&o->lock);
+    unsigned n = o->headed;
+    pthread_mutex_unlock(&o->lock);
+    return n;
+}
+
+/* What a request meets: a copy, so that no lock is held while it is answered. */
+struct turn {
+    struct act act;
+    bool is_head;
+    char *bytes;
+    size_t n;
+    size_t from;
+    bool partial;
+    char etag[32];
+    char digest[DIGEST_TEXT_MAX];
+    const char *type;
+};
+
+static inline bool has_line(const struct visit *v, const char *line)
+{
+    return strstr(v->head, line) != NULL;
+}
+
+static inline struct turn turn_of(struct origin *o, const struct visit *v)
+{
+    struct turn t = {.is_head = strncmp(v->head, "HEAD ", 5) == 0};
+    const char *range = strstr(v->head, "\r\nRange: bytes=");
+    pthread_mutex_lock(&o->lock);
+    if (t.is_head) {
+        t.act = o->head;
+        o->headed++;
+    } else {
+        if (o->get_count)
+            t.act = o->gets[o->got < o->get_count ? o->got : o->get_count - 1];
+        o->got++;
+    }
+    t.n = o->n;
+    t.bytes = malloc(o->n + 1);
+    memcpy(t.bytes, o->bytes, o->n);
+    snprintf(t.etag, sizeof t.etag, "%s", o->etag);
+    digest_text(&o->digest, t.digest);
+    t.type = o->type;
+    pthread_mutex_unlock(&o->lock);
+    if (t.act.wrong)
+        for (size_t i = 0; i < t.n; i++)
+            t.bytes[i] = (char)(t.bytes[i] ^ 1);
+    char if_range[64];
+    snprintf(if_range, sizeof if_range, "\r\nIf-Range: %s\r\n", t.etag);
+    t.partial = range && !t.act.whole && (!has_line(v, "\r\nIf-Range: ") || has_line(v, if_range));
+    t.from = t.partial ? strtoull(range + 15, NULL, 10) : 0;
+    return t;
+}
+
+/* Bytes of the object from `from` on, in the framing of the act. */
+static inline bool say_body(struct visit *v, const struct turn *t, size_t from, size_t to)
+{
+    while (from < to) {
+        size_t n = to - from < 8000 ? to - from : 8000;
+        if (t->act.framing == BY_CHUNKS)
+            say(v, "%zx\r\n", n);
+        if (!say_bytes(v, t->bytes + from, n))
+            return false;
+        if (t->act.framing == BY_CHUNKS)
+            say(v, "\r\n");
+        from += n;
+    }
+    return true;
+}
+
+/* Until the client has gone, or the test is over. */
+static inline bool stall(struct visit *v)
+{
+    char byte;
+    return recv(v->fd, &byte, 1, 0) > 0;
+}
+
+/* On a thread of the server, where nothing may be asserted. */
+static inline void wait_open(const atomic_bool *gate)
+{
+    for (int ms = 0; !atomic_load(gate) && ms < KIT_WAIT_S * 1000; ms++)
+        kit_sleep(1);
+}
+
+static inline bool stop_there(struct visit *v, const struct act *a)
+{
+    switch (a->ending) {
+    case CUTS:
+        return false;
+    case RESETS:
+        return reset_connection(v);
+    case STALLS:
+        return stall(v);
+    }
+    return false;
+}
+
+static inline void say_head(struct visit *v, const struct turn *t)
+{
+    const struct act *a = &t->act;
+    size_t length = a->nothing ? 0 : t->n - t->from + a->surplus;
+    say(v, t->partial ? "HTTP/1.1 206 Partial Content\r\n" : "HTTP/1.1 200 OK\r\n");
+    if (t->partial)
+        say(v, "Content-Range: bytes %zu-%zu/%zu\r\n", t->from + (size_t)a->shift, t->n - 1, t->n);
+    say(v, "Content-Type: %s\r\n%s", t->type, a->line ? a->line : "");
+    if (!a->no_digest)
+        say(v, "Docker-Content-Digest: %s\r\n", t->digest);
+    if (!a->no_etag)
+        say(v, "ETag: %s\r\n", t->etag);
+    if (a->framing == BY_LENGTH)
+        say(v, "Content-Length: %zu\r\n\r\n", length);
+    else
+        say(v, a->framing == BY_CHUNKS ? "Transfer-Encoding: chunked\r\n\r\n"
+                                       : "Connection: close\r\n\r\n");
+}
+
+static inline void say_surplus(struct visit *v, const struct turn *t)
+{
+    char *more = calloc(1, t->act.surplus + 1);
+    struct turn filler = *t;
+    filler.bytes = more;
+    (void)say_body(v, &filler, 0, t->act.surplus);
+    free(more);
+}
+
+static inline bool say_object(struct visit *v, const struct turn *t)
+{
+    const struct act *a = &t->act;
+    size_t from = t->from;
+    say_head(v, t);
+    if (t->is_head || a->nothing)
+        return true;
+    if (a->stops && a->at > from) {
+        if (!say_body(v, t, from, a->at))
+            return false;
+        from = a->at;
+    }
+    if (a->stops && !a->gate)
+        return stop_there(v, a);
+    if (a->gate)
+        wait_open(a->gate);
+    if (!say_body(v, t, from, t->n))
+        return false;
+    if (a->surplus)
+        say_surplus(v, t);
+    if (a->framing == BY_CHUNKS)
+        say(v, "0\r\n\r\n");
+    return a->framing != BY_END;
+}
+
+static inline bool say_turn(struct visit *v, const struct turn *t)
+{
+    char etag[64], page[128];
+    if (t->act.raw) {
+        say(v, "%s", t->act.raw);
+        return false;
+    }
+    if (t->act.status) {
+        snprintf(page, sizeof page, "%d x", t->act.status);
+        return answer_text(v, page, t->act.line ? t->act.line : "", "no\n");
+    }
+    snprintf(etag, sizeof etag, "\r\nIf-None-Match: %s\r\n", t->etag);
+    if (has_line(v, etag)) {
+        say(v, "HTTP/1.1 304 Not Modified\r\nETag: %s\r\n\r\n", t->etag);
+        return true;
+    }
+    if (t->partial && t->from >= t->n) {
+        say(v, "HTTP/1.1 416 x\r\nContent-Range: bytes */%zu\r\nContent-Length: 0\r\n\r\n", t->n);
+        return true;
+    }
+    return say_object(v, t);
+}
+
+static inline bool answer_from_origins(struct visit *v)
+{
+    for (struct origin *o = v->server->arg; o; o = o->next) {
+        if (!asks_for(v, o->path))
+            continue;
+        struct turn t = turn_of(o, v);
+        bool goes_on = say_turn(v, &t);
+        free(t.bytes);
+        return goes_on;
+    }
+    return answer_text(v, "404 Not Found", "", "nothing\n");
+}
+
+static inline void origin_init(struct origin *o, unsigned seed, size_t n)
+{
+    *o = (struct origin){.type = "application/octet-stream"};
+    pthread_mutex_init(&o->lock, NULL);
+    origin_change(o, seed, n);
+}
+
+static inline void origin_free(struct origin *o)
+{
+    pthread_mutex_destroy(&o->lock);
+    free(o->bytes);
+}
+
+/* --- the site --- */
+
+struct site;
+
+struct seat {
+    struct site *site;
+    struct reactor *reactor;
+    struct uplink *uplink;
+    struct engine_worker *worker;
+    pthread_t thread;
+    atomic_bool idle;
+};
+
+struct site {
+    char path[64];
+    struct store *store;
+    struct pool *pool;
+    struct tokens *tokens;
+    struct engine *engine;
+    struct upstream_set *set;
+    struct cache_route route;
+    struct server *server;
+    struct seat seats[SEATS];
+    struct guest *guests; /* the test's thread only */
+    pthread_mutex_t lock; /* of what guests have seen */
+};
+
+struct site_options {
+    int64_t max_size;
+    int64_t wait_timeout_ms;
+    struct origin *origins;
+    answer_f *answer;   /* instead of the origins */
+    const char *folder; /* of an earlier site; NULL: a new one */
+};
+
+struct call {
+    struct mail mail;
+    void (*run)(void *arg);
+    void *arg;
+    sem_t over;
+};
+
+static inline void on_call(struct mail *m)
+{
+    struct call *c = (struct call *)(void *)m;
+    c->run(c->arg);
+    sem_post(&c->over);
+}
+
+/* Runs it on the seat's thread and waits for its end. */
+static inline void call_on(struct seat *seat, void (*run)(void *arg), void *arg)
+{
+    struct call c = {.mail = {.run = on_call}, .run = run, .arg = arg};
+    sem_init(&c.over, 0, 0);
+    reactor_post(seat->reactor, &c.mail);
+    while (sem_wait(&c.over) != 0)
+        continue;
+    sem_destroy(&c.over);
+}
+
+static inline void *run_seat(void *arg)
+{
+    struct seat *seat = arg;
+    reactor_run(seat->reactor);
+    return NULL;
+}
+
+static inline int remove_path(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static inline void remove_folder(const char *path)
+{
+    nftw(path, remove_path, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static inline void make_folder_name(char path[64])
+{
+    snprintf(path, 64, "/tmp/yantian-test-XXXXXX");
+    assert_non_null(mkdtemp(path));
+}
+
+static inline void seat_open(struct site *s, struct seat *seat)
+{
+    seat->site = s;
+    atomic_init(&seat->idle, false);
+    assert_int_equal(reactor_new(&seat->reactor, NULL), ERR_OK);
+    assert_int_equal(uplink_new(seat->reactor, s->tokens, &kit_options, &seat->uplink, NULL),
+                     ERR_OK);
+    assert_int_equal(engine_worker_new(s->engine, seat->reactor, seat->uplink, &seat->worker, NULL),
+                     ERR_OK);
+    pthread_create(&seat->thread, NULL, run_seat, seat);
+}
+
+static inline void site_open(struct site *s, const struct site_options *o)
+{
+    struct store_options store = {.path = s->path,
+                                  .max_size = o->max_size ? o->max_size : 256 << 20,
+                                  .map_size = KIT_MAP_BYTES};
+    *s = (struct site){.path = ""};
+    if (o->folder)
+        snprintf(s->path, sizeof s->path, "%s", o->folder);
+    else
+        make_folder_name(s->path);
+    pthread_mutex_init(&s->lock, NULL);
+    s->server = server_start(o->answer ? o->answer : answer_from_origins, o->origins);
+    s->set = set_of(&s->server->port, 1, false);
+    s->route = (struct cache_route){.name = SLICE("route"),
+                                    .upstreams = s->set,
+                                    .ttl_ms = 60000,
+                                    .negative_ttl_ms = 10000,
+                                    .stale_for_ms = 3600000,
+                                    .stale_while_refreshing_ms = 0,
+                                    .patience_ms = 2000};
+    assert_int_equal(store_open(&store, &s->store, NULL), ERR_OK);
+    assert_int_equal(pool_new(2, &s->pool, NULL), ERR_OK);
+    s->tokens = tokens_new();
+    struct engine_options engine = {.store = s->store,
+                                    .pool = s->pool,
+                                    .wait_timeout_ms =
+                                        o->wait_timeout_ms ? o->wait_timeout_ms : 9000};
+    s->engine = engine_new(&engine);
+    for (int i = 0; i < SEATS; i++)
+        seat_open(s, &s->seats[i]);
+}
+
+static inline void seat_is_idle(void *arg)
+{
+    struct seat *seat = arg;
+    atomic_store(&seat->idle, true);
+}
+
+static inline void stop_worker(void *arg)
+{
+    struct seat *seat = arg;
+    engine_worker_stop(seat->worker, seat_is_idle, seat);
+}
+
+static inline void site_stop_workers(struct site *s)
+{
+    for (int i = 0; i < SEATS; i++)
+        call_on(&s->seats[i], stop_worker, &s->seats[i]);
+    for (int i = 0; i < SEATS; i++)
+        await(atomic_load(&s->seats[i].idle));
+}
+
+static inline void guests_free(struct site *s);
+
+/* The folder stays. */
+static inline void site_close(struct site *s)
+{
+    guests_free(s);
+    site_stop_workers(s);
+    for (int i = 0; i < SEATS; i++) {
+        reactor_stop(s->seats[i].reactor);
+        pthread_join(s->seats[i].thread, NULL);
+    }
+    pool_free(&s->pool);
+    for (int i = 0; i < SEATS; i++) {
+        engine_worker_free(&s->seats[i].worker);
+        uplink_free(&s->seats[i].uplink);
+        reactor_free(&s->seats[i].reactor);
+    }
+    assert_int_equal(atomic_load(&s->engine->fills), 0);
+    engine_free(&s->engine);
+    upstream_set_free(&s->set);
+    tokens_free(&s->tokens);
+    store_close(&s->store);
+    server_stop(s->server);
+    pthread_mutex_destroy(&s->lock);
+}
+
+static inline void site_end(struct site *s)
+{
+    site_close(s);
+    remove_folder(s->path);
+}
+
+/* All fills have ended, of whichever guests. */
+static inline void site_settle(struct site *s)
+{
+    await(atomic_load(&s->engine->fills) == 0);
+}
+
+/* --- guests --- */
+
+struct guest {
+    struct guest *next;
+    struct site *site;
+    struct seat *seat;
+    struct arena arena;
+    struct plan plan;
+    struct lookup lookup;
+    char names[2][256];
+    uint64_t first, end; /* what it reads; end 0: to the end */
+    uint64_t appetite;   /* how many bytes it takes */
+    uint64_t pos, stop;
+    bool present;
+    /* under the site's lock: */
+    unsigned readies; /* answers given: more than one is a defect */
+    bool ready;
+    enum lookup_state state;
+    enum plan_error error;
+    struct answer answer; /* without its slices */
+    struct cache_status cache_status;
+    int64_t retry_after_s;
+    char etag[200];
+    char type[80];
+    char fields[200];
+    char *body;
+    size_t n;
+    bool complete;
+    bool broken;
+    unsigned waits;
+};
+
+/* Reads of a guest's fields by the test. */
+#define seen(g, what)                                                                              \
+    __extension__({                                                                                \
+        pthread_mutex_lock(&(g)->site->lock);                                                      \
+        __typeof__((g)->what) seen_ = (g)->what;                                                   \
+        pthread_mutex_unlock(&(g)->site->lock);                                                    \
+        seen_;                                                                                     \
+    })
+
+static inline void guest_text(char *out, size_t size, struct slice s)
+{
+    snprintf(out, size, "%.*s", (int)s.n, s.p ? s.p : "");
+}
+
+static inline void guest_note(struct guest *g)
+{
+    struct lookup *l = &g->lookup;
+    pthread_mutex_lock(&g->site->lock);
+    g->readies++;
+    g->ready = true;
+    g->state = l->state;
+    g->error = l->error;
+    g->answer = l->answer;
+    g->cache_status = l->state == LOOKUP_ANSWER ? l->answer.status_field : l->error_status;
+    g->retry_after_s = l->retry_after_s;
+    guest_text(g->etag, sizeof g->etag, l->answer.etag);
+    guest_text(g->type, sizeof g->type, l->answer.content_type);
+    guest_text(g->fields, sizeof g->fields, l->answer.fields);
+    pthread_mutex_unlock(&g->site->lock);
+}
+
+static inline void guest_take(struct guest *g, const struct piece *piece)
+{
+    char bytes[GUEST_SCRATCH];
+    size_t n = piece->n < sizeof bytes ? (size_t)piece->n : sizeof bytes;
+    const char *from = piece->bytes;
+    if (g->n + n > g->appetite)
+        n = (size_t)(g->appetite - g->n);
+    if (piece->kind == PIECE_FILE) {
+        assert_int_equal(pread(piece->fd, bytes, n, (off_t)piece->offset), n);
+        from = bytes;
+    }
+    pthread_mutex_lock(&g->site->lock);
+    g->body = realloc(g->body, g->n + n + 1);
+    memcpy(g->body + g->n, from, n);
+    g->n += n;
+    pthread_mutex_unlock(&g->site->lock);
+    g->pos += n;
+    lookup_body_taken(&g->lookup, g->pos);
+}
+
+static inline void guest_ends(struct guest *g, bool complete)
+{
+    pthread_mutex_lock(&g->site->lock);
+    g->complete = complete;
+    g->broken = !complete;
+    pthread_mutex_unlock(&g->site->lock);
+}
+
+/* Reads what there is, as a connection with room in its socket does. */
+static inline void guest_read(void *arg)
+{
+    struct guest *g = arg;
+    char scratch[GUEST_SCRATCH];
+    struct piece piece;
+    while (!g->complete && !g->broken) {
+        if (g->pos >= g->stop) {
+            guest_ends(g, true);
+            return;
+        }
+        if (g->n >= g->appetite)
+            return;
+        lookup_body(&g->lookup, g->pos, g->stop, true, scratch, sizeof scratch, &piece);
+        if (piece.kind == PIECE_WAIT) {
+            g->waits++;
+            return;
+        }
+        if (piece.kind == PIECE_END || piece.kind == PIECE_FAILED)
+            guest_ends(g, piece.kind == PIECE_END && g->stop == UINT64_MAX);
+        else
+            guest_take(g, &piece);
+    }
+}
+
+static inline void guest_answered(struct guest *g)
+{
+    guest_note(g);
+    if (g->lookup.state != LOOKUP_ANSWER)
+        return;
+    const struct answer *a = &g->lookup.answer;
+    g->pos = g->first;
+    g->stop = g->end ? g->end : a->has_size ? a->size : UINT64_MAX;
+    if (a->body == BODY_NONE || g->lookup.head_only)
+        g->stop = g->pos;
+    guest_read(g);
+}
+
+static inline void guest_on_ready(struct lookup *l)
+{
+    guest_answered((struct guest *)(void *)((char *)l - offsetof(struct guest, lookup)));
+}
+
+static inline void guest_on_body(struct lookup *l)
+{
+    guest_read((char *)l - offsetof(struct guest, lookup));
+}
+
+static inline void guest_begin(void *arg)
+{
+    struct guest *g = arg;
+    if (lookup_start(&g->lookup) != LOOKUP_WAITING)
+        guest_answered(g);
+}
+
+static inline void guest_end(void *arg)
+{
+    struct guest *g = arg;
+    lookup_end(&g->lookup);
+    arena_reset(&g->arena);
+}
+
+static inline void no_page(struct arena *a, enum plan_error error, struct slice detail,
+                           struct plan_page *page)
+{
+    (void)a;
+    (void)error;
+    (void)detail;
+    *page = (struct plan_page){.status = 500};
+}
+
+static inline void guest_wants(struct guest *g, struct origin *o, const char *resource)
+{
+    snprintf(g->names[0], sizeof g->names[0], "%s", resource);
+    snprintf(g->names[1], sizeof g->names[1], "/v2/%.*s", 200, resource);
+    g->plan.resource = slice_str(g->names[0]);
+    g->plan.upstream_path = slice_str(g->names[1]);
+    pthread_mutex_lock(&o->lock);
+    snprintf(o->path, sizeof o->path, "%s", g->names[1]);
+    pthread_mutex_unlock(&o->lock);
+}
+
+/* A blob by its digest: bytes that never change and must be right. */
+static inline void wants_blob(struct guest *g, struct origin *o)
+{
+    char text[DIGEST_TEXT_MAX], resource[DIGEST_TEXT_MAX + 16];
+    pthread_mutex_lock(&o->lock);
+    g->plan.digest = o->digest;
+    pthread_mutex_unlock(&o->lock);
+    digest_text(&g->plan.digest, text);
+    snprintf(resource, sizeof resource, "a/blobs/%s", text);
+    guest_wants(g, o, resource);
+    g->plan.immutable = true;
+    g->plan.head = HEAD_ASKS;
+    g->plan.content_type = SLICE("application/octet-stream");
+    g->plan.digest_field = SLICE("Docker-Content-Digest");
+}
+
+/* A tag: what it names may change. */
+static inline void wants_tag(struct guest *g, struct origin *o)
+{
+    guest_wants(g, o, "a/manifests/latest");
+    g->plan.alias_prefix = SLICE("a/manifests/");
+    g->plan.refresh = REFRESH_HEAD_DIGEST;
+    g->plan.max_size = 4 << 20;
+    g->plan.digest_field = SLICE("Docker-Content-Digest");
+    g->plan.bare_content_type = true;
+}
+
+/* What the tag's fill is stored under besides: the same, by its digest. */
+static inline void wants_tagged_digest(struct guest *g, struct origin *o)
+{
+    char text[DIGEST_TEXT_MAX];
+    wants_tag(g, o);
+    pthread_mutex_lock(&o->lock);
+    g->plan.digest = o->digest;
+    pthread_mutex_unlock(&o->lock);
+    digest_text(&g->plan.digest, text);
+    snprintf(g->names[0], sizeof g->names[0], "a/manifests/%s", text);
+    snprintf(g->names[1], sizeof g->names[1], "/v2/a/manifests/%s", text);
+    g->plan.resource = slice_str(g->names[0]);
+    g->plan.upstream_path = slice_str(g->names[1]);
+    g->plan.alias_prefix = SLICE("");
+    g->plan.immutable = true;
+}
+
+/* A list without any digest. */
+static inline void wants_list(struct guest *g, struct origin *o)
+{
+    guest_wants(g, o, "a/tags/list");
+    g->plan.refresh = REFRESH_CONDITIONAL;
+    g->plan.max_size = 16 << 20;
+}
+
+/* Comes in. */
+static inline void guest_enter(struct guest *g)
+{
+    arena_init(&g->arena, NULL, 0, 1 << 20);
+    g->lookup = (struct lookup){.worker = g->seat->worker,
+                                .route = &g->site->route,
+                                .plan = &g->plan,
+                                .arena = &g->arena,
+                                .id = SLICE("guest"),
+                                .head_only = g->lookup.head_only,
+                                .on_ready = guest_on_ready,
+                                .on_body = guest_on_body};
+    g->present = true;
+    call_on(g->seat, guest_begin, g);
+}
+
+static inline void guest_leave(struct guest *g)
+{
+    if (g->present)
+        call_on(g->seat, guest_end, g);
+    g->present = false;
+}
+
+static inline void guests_free(struct site *s)
+{
+    for (struct guest *g = s->guests, *next; g; g = next) {
+        next = g->next;
+        guest_leave(g);
+        free(g->body);
+        free(g);
+    }
+    s->guests = NULL;
+}
+
+/* Takes up to `n` bytes in all from now on. */
+static inline void guest_eats(struct guest *g, uint64_t n)
+{
+    g->appetite = n; /* read by the seat in the call that follows */
+    call_on(g->seat, guest_read, g);
+}
+
+static inline void guest_wait_ready(struct guest *g)
+{
+    await(seen(g, ready));
+}
+
+static inline void guest_wait_end(struct guest *g)
+{
+    await(seen(g, complete) || seen(g, broken) || (seen(g, ready) && g->state == LOOKUP_ERROR));
+}
+
+/* It has got all of what it wanted, and the right bytes. */
+static inline void check_body_of(struct guest *g, struct origin *o)
+{
+    guest_wait_end(g);
+    if (!seen(g, complete))
+        fail_msg("the body broke off at %zu of %zu (state %d, error %d)", g->n, o->n, g->state,
+                 g->error);
+    size_t end = g->end ? (size_t)g->end : o->n;
+    assert_int_equal(g->n, end - g->first);
+    assert_int_equal(g->readies, 1);
+    if (g->n)
+        assert_memory_equal(g->body, o->bytes + g->first, g->n);
+}
+
+static inline void check_error(struct guest *g, enum plan_error error)
+{
+    guest_wait_ready(g);
+    assert_int_equal(g->state, LOOKUP_ERROR);
+    assert_int_equal(g->error, error);
+    assert_int_equal(g->readies, 1);
+}
+
+/* --- the one site and the one object of most tests --- */
+
+static struct site the_site;
+static struct origin the_origin;
+
+/* An object of `n` bytes, and a site for it; kit_end is the test's tear-down. */
+static inline void begin_with(size_t n, struct site_options options)
+{
+    origin_init(&the_origin, 1, n);
+    options.origins = &the_origin;
+    site_open(&the_site, &options);
+}
+
+static inline void begin(size_t n)
+{
+    begin_with(n, (struct site_options){.max_size = 0});
+}
+
+static inline int kit_end(void **state)
+{
+    (void)state;
+    if (the_site.store)
+        site_end(&the_site);
+    origin_free(&the_origin);
+    return 0;
+}
+
+/* Of all tests that use this kit. */
+static inline int kit_begin(void **state)
+{
+    log_setup(getenv("KIT_VERBOSE") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+    return kit_setup(state);
+}
+
+typedef void wants_f(struct guest *g, struct origin *o);
+
+/* A guest that has not come in yet; it goes with the site. */
+static inline struct guest *new_guest(int seat, wants_f *wants)
+{
+    struct guest *g = calloc(1, sizeof *g);
+    *g = (struct guest){.next = the_site.guests,
+                        .site = &the_site,
+                        .seat = &the_site.seats[seat],
+                        .appetite = UINT64_MAX};
+    g->plan = (struct plan){
+        .kind = PLAN_CACHED, .render_error = no_page, .variant = SLICE(""), .accepts_any = true};
+    the_site.guests = g;
+    wants(g, &the_origin);
+    return g;
+}
+
+static inline struct guest *enter(int seat, wants_f *wants)
+{
+    struct guest *g = new_guest(seat, wants);
+    guest_enter(g);
+    return g;
+}
+
+static inline struct guest *enter_for_head(int seat, wants_f *wants)
+{
+    struct guest *g = new_guest(seat, wants);
+    g->lookup.head_only = true;
+    guest_enter(g);
+    return g;
+}
+
+/* Comes, gets the right bytes, leaves; then all fills are over. */
+static inline struct guest *serve_one(int seat, wants_f *wants)
+{
+    struct guest *g = enter(seat, wants);
+    check_body_of(g, &the_origin);
+    guest_leave(g);
+    site_settle(&the_site);
+    return g;
+}
+
+/* --- what is stored --- */
+
+static inline bool stored_bytes_are(const struct store_body *body, const struct store_entry *e,
+                                    const struct origin *o)
+{
+    if (e->size != o->n)
+        return false;
+    if (body->is_inline)
+        return slice_eq(body->bytes, slice_of(o->bytes, o->n));
+    char *p = malloc(o->n + 1);
+    bool same = pread(body->fd, p, o->n, 0) == (ssize_t)o->n && memcmp(p, o->bytes, o->n) == 0;
+    free(p);
+    return same;
+}
+
+enum stored { STORED_NOTHING, STORED_RIGHT, STORED_WRONG };
+
+/* What the store has under the guest's key, compared with the origin's bytes. */
+static inline enum stored stored_for(struct guest *g, const struct origin *o)
+{
+    struct store_reader *reader = NULL;
+    struct store_key key;
+    struct store_entry e;
+    struct store_body body;
+    struct arena a;
+    enum stored result = STORED_NOTHING;
+    arena_init(&a, NULL, 0, 1 << 20);
+    assert_int_equal(store_reader_new(g->site->store, &reader, NULL), ERR_OK);
+    cache_key(g->site->route.name, g->plan.resource, g->plan.variant, &key);
+    if (store_lookup(reader, &key, &a, &e, &body) == ERR_OK) {
+        result = stored_bytes_are(&body, &e, o) ? STORED_RIGHT : STORED_WRONG;
+        if (!body.is_inline)
+            close(body.fd);
+    }
+    store_reader_free(&reader);
+    arena_reset(&a);
+    return result;
+}
+
+#endif
