@@ -54,11 +54,12 @@ enum err catalog_begin(struct index *index, struct catalog_txn *t)
 
     t->totals = (struct totals_record){.clean = false};
     t->totals_changed = false;
+    t->leave_clean = false;
     if (err != ERR_OK)
         return err;
     err = index_get(&t->index, INDEX_META, totals_key, &record);
-    if (err == ERR_OK)
-        err = record_decode_totals(record, &t->totals);
+    if (err == ERR_OK && (err = record_decode_totals(record, &t->totals)) != ERR_OK)
+        index_mark_damaged(index);
     if (err == ERR_OK || err == ERR_NOTFOUND)
         return ERR_OK;
     index_abort(&t->index);
@@ -70,6 +71,7 @@ enum err catalog_commit(struct catalog_txn *t, struct errinfo *info)
     char record[TOTALS_RECORD_BYTES];
 
     if (t->totals_changed) {
+        t->totals.clean = t->leave_clean;
         record_encode_totals(&t->totals, record);
         enum err err =
             index_put(&t->index, INDEX_META, totals_key, slice_of(record, sizeof record));
@@ -86,9 +88,9 @@ void catalog_abort(struct catalog_txn *t)
     index_abort(&t->index);
 }
 
-void catalog_set_clean(struct catalog_txn *t, bool clean)
+void catalog_mark(struct catalog_txn *t, bool clean)
 {
-    t->totals.clean = clean;
+    t->leave_clean = clean;
     t->totals_changed = true;
 }
 

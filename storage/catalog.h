@@ -10,7 +10,7 @@
  *   - the totals are the sums.
  *
  * Functions return an error only when the transaction is lost; what is wrong with the request
- * itself goes to *verdict. Writer thread only, but for the two that take a reader.
+ * itself goes to *verdict. Writer thread only, but for the two that take an index_txn.
  */
 #ifndef YT_STORAGE_CATALOG_H
 #define YT_STORAGE_CATALOG_H
@@ -20,16 +20,18 @@
 
 struct catalog_txn {
     struct index_txn index;
-    struct totals_record totals;
+    struct totals_record totals; /* .clean: as the transaction found it */
     bool totals_changed;
+    bool leave_clean; /* every change of the totals marks the store as in use, but for one */
 };
 
+/* ERR_CORRUPT also when the totals cannot be read; the index is then marked as damaged. */
 YT_MUST_CHECK enum err catalog_begin(struct index *index, struct catalog_txn *t);
 YT_MUST_CHECK enum err catalog_commit(struct catalog_txn *t, struct errinfo *info);
 void catalog_abort(struct catalog_txn *t);
 
-/* Says whether the store was closed in order; see totals_record. */
-void catalog_set_clean(struct catalog_txn *t, bool clean);
+/* Marks the store as in use or as closed in order (see totals_record), with the commit. */
+void catalog_mark(struct catalog_txn *t, bool clean);
 
 /* --- reading, in a read or a write transaction; records that cannot be read are not found --- */
 

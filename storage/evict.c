@@ -86,12 +86,11 @@ static enum err evict_once(struct store *s, uint64_t wanted, int contents, uint6
         *freed = step.freed;
     }
     if (err != ERR_NOTFOUND)
-        store_note_write(s, err, &info);
+        store_note_write(s, WRITE_INDEX, err, &info);
     return err;
 }
 
-/* Forgetting, too, needs pages; where there are few, a small transaction must make the first room.
- */
+/* Forgetting needs pages, too; where there are few, a small transaction makes the first room. */
 static enum err evict_step(struct store *s, uint64_t wanted, uint64_t *freed)
 {
     enum err err = evict_once(s, wanted, STEP_CONTENTS, freed);
@@ -126,7 +125,8 @@ bool evict_for_disk(struct store *s, uint64_t need)
             break;
         total += freed;
     }
-    log_warn("no_room", LF_INT("evicted_bytes", total));
+    if (total)
+        log_warn("disk_full", LF_INT("evicted_bytes", total));
     return total > 0;
 }
 

@@ -525,8 +525,7 @@ enum err index_write_begin(struct index *index, struct index_txn *txn)
     return result(txn, rc);
 }
 
-/* After a failed write of its header LMDB begins nothing any more, but the commit does not say so.
- */
+/* After a failed write of its header LMDB begins nothing any more, but no commit says so. */
 static void note_if_stuck(struct index_txn *txn)
 {
     MDB_txn *mdb;

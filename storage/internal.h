@@ -13,6 +13,9 @@
 
 #include <stdatomic.h>
 
+/* A full disk may still take a small change of the index, so that says nothing of blobs. */
+enum write_kind { WRITE_BLOB, WRITE_INDEX, WRITE_KIND_COUNT };
+
 struct store {
     struct blob_files files;
     struct index *index;
@@ -31,7 +34,7 @@ struct store {
     _Atomic uint64_t partial_bytes;
     /* Of those that somebody writes: they cannot be evicted. */
     _Atomic uint64_t filling_bytes;
-    _Atomic bool failing;
+    _Atomic bool failing[WRITE_KIND_COUNT];
     _Atomic bool scanning;
 };
 
@@ -51,9 +54,10 @@ void store_publish(struct store *s, const struct totals_record *totals);
 YT_MUST_CHECK enum err store_take_stock(struct store *s, struct errinfo *info);
 
 /*
- * The result of a write to the disk, from any thread: sets or clears `failing`, and logs when that
- * changes. `info` may be NULL.
+ * The result of a write to the disk, from any thread: it fails until a write of the same kind
+ * succeeds. Logs when that changes. `info` may be NULL.
  */
-void store_note_write(struct store *s, enum err result, const struct errinfo *info);
+void store_note_write(struct store *s, enum write_kind kind, enum err result,
+                      const struct errinfo *info);
 
 #endif

@@ -113,7 +113,7 @@ enum err partial_open(struct store *store, const struct store_key *key,
     if ((err = files_open_partial(&store->files, key, &p->fd, info)) == ERR_OK)
         err = take_up(p, resume, info);
     if (err != ERR_OK) {
-        store_note_write(store, err, info);
+        store_note_write(store, WRITE_BLOB, err, info);
         partial_free(&p, true);
         return err;
     }
@@ -199,7 +199,7 @@ static enum err append_to_file(struct partial *p, const void *bytes, size_t n, s
     if (err != ERR_OK)
         return err;
     err = write_bytes(p, bytes, n, info);
-    store_note_write(p->store, err, info);
+    store_note_write(p->store, WRITE_BLOB, err, info);
     if (err != ERR_OK) {
         /* A part may have been written; what is read and resumed ends at `size`. */
         if (ftruncate(p->fd, (off_t)p->size) != 0)
@@ -233,7 +233,7 @@ enum err partial_restart(struct partial *p, struct errinfo *info)
     enum err err = empty(p, info);
 
     if (err != ERR_OK)
-        store_note_write(p->store, err, info);
+        store_note_write(p->store, WRITE_BLOB, err, info);
     return err;
 }
 
@@ -260,7 +260,7 @@ static enum err sync_bytes(struct partial *p, struct errinfo *info)
     enum err err = files_sync(p->fd, info);
     if (err != ERR_OK) {
         p->sync_failed = true;
-        store_note_write(p->store, err, info);
+        store_note_write(p->store, WRITE_BLOB, err, info);
     }
     return err;
 }

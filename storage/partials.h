@@ -38,8 +38,7 @@ bool partials_left(struct store *s, const struct store_key *key);
  * someone writes it, or PARTIALS_MAX are written.
  */
 YT_MUST_CHECK enum err partials_claim(struct store *s, const struct store_key *key, uint64_t *size);
-/* Gives the key back; the file of `size` bytes stays if `keep`, else it is removed if it is there.
- */
+/* Gives the key back; the file of `size` bytes stays if `keep`, else it is removed. */
 void partials_release(struct store *s, const struct store_key *key, uint64_t size, bool keep);
 
 /*

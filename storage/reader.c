@@ -91,8 +91,7 @@ static enum err read_index(struct store_reader *reader, const struct store_key *
     return parts.body.n == entry->size ? ERR_OK : ERR_CORRUPT;
 }
 
-/* The writer looks again, and removes what is broken; if it is too busy the next lookup asks again.
- */
+/* The writer looks again and removes what is broken; if it is too busy the next lookup asks. */
 static void ask_for_check(struct store *s, enum op_kind kind, const struct store_key *key,
                           const struct digest *content)
 {

@@ -1,5 +1,6 @@
 #include "scan.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "internal.h"
 
@@ -74,7 +75,10 @@ static enum err enter_one(struct store *s, struct catalog_txn *t, const struct s
     if (err != ERR_NOTFOUND)
         return err;
     s->scan.entered++;
-    return catalog_enter_file(t, &found->id, found->info.size, found->info.modified_ms);
+    /* A time to come would keep it for ever. */
+    int64_t now_ms = clock_wall_ms(), modified_ms = found->info.modified_ms;
+    return catalog_enter_file(t, &found->id, found->info.size,
+                              modified_ms < now_ms ? modified_ms : now_ms);
 }
 
 static enum err enter_found(struct store *s, struct errinfo *info)

@@ -21,19 +21,22 @@ void store_publish(struct store *s, const struct totals_record *totals)
     atomic_store_explicit(&s->bytes, totals->bytes, memory_order_relaxed);
 }
 
-void store_note_write(struct store *s, enum err result, const struct errinfo *info)
+void store_note_write(struct store *s, enum write_kind kind, enum err result,
+                      const struct errinfo *info)
 {
+    static const char *const names[WRITE_KIND_COUNT] = {"blob", "index"};
     bool fails = result != ERR_OK;
 
     if (fails)
         counter_inc(COUNTER_STORE_ERRORS);
-    if (atomic_load_explicit(&s->failing, memory_order_relaxed) == fails ||
-        atomic_exchange(&s->failing, fails) == fails)
+    if (atomic_load_explicit(&s->failing[kind], memory_order_relaxed) == fails ||
+        atomic_exchange(&s->failing[kind], fails) == fails)
         return;
     if (fails)
-        log_error("store_failing", LF_STR("reason", info ? info->msg : err_name(result)));
+        log_error("store_failing", LF_STR("what", names[kind]),
+                  LF_STR("reason", info ? info->msg : err_name(result)));
     else
-        log_info("store_works_again", LF_INT("used_bytes", store_used(s)));
+        log_info("store_works_again", LF_STR("what", names[kind]));
 }
 
 /* --- open and close --- */
@@ -47,12 +50,14 @@ enum err store_take_stock(struct store *s, struct errinfo *info)
         return err_set(info, err, "index: %s", err_name(err));
     s->scan.due = !t.totals.clean;
     store_publish(s, &t.totals);
-    catalog_set_clean(&t, false);
-    return catalog_commit(&t, info);
+    catalog_mark(&t, false);
+    err = catalog_commit(&t, info);
+    store_note_write(s, WRITE_INDEX, err, info);
+    /* On a full disk what is held can be served all the same; the next commit sets the mark. */
+    return err == ERR_FULL ? ERR_OK : err;
 }
 
-/* A crash may leave a file in blobs/ that no record names: only a store closed in order has none.
- */
+/* A crash may leave a file that no record names; a store that was closed in order has none. */
 static void mark_clean(struct store *s)
 {
     struct catalog_txn t;
@@ -62,7 +67,7 @@ static void mark_clean(struct store *s)
         return;
     enum err err = catalog_begin(s->index, &t);
     if (err == ERR_OK) {
-        catalog_set_clean(&t, true);
+        catalog_mark(&t, true);
         err = catalog_commit(&t, &info);
     }
     if (err != ERR_OK)
@@ -82,6 +87,16 @@ static size_t choose_map_size(const struct store_options *options)
     return for_all > MAP_SIZE_MIN ? for_all : MAP_SIZE_MIN;
 }
 
+/* LMDB may find an index whole whose totals cannot be read: that, too, is damage. */
+static enum err take_stock_of_any(struct store *s, struct errinfo *info)
+{
+    enum err err = store_take_stock(s, info);
+
+    if (err == ERR_CORRUPT && (err = recover_mend(&s->files, s->index, info)) == ERR_OK)
+        err = store_take_stock(s, info);
+    return err;
+}
+
 static enum err open_parts(struct store *s, const struct store_options *options,
                            struct errinfo *info)
 {
@@ -92,7 +107,7 @@ static enum err open_parts(struct store *s, const struct store_options *options,
     if (err == ERR_OK)
         err = recover_index(&s->files, options->path, choose_map_size(options), &s->index, info);
     if (err == ERR_OK)
-        err = store_take_stock(s, info);
+        err = take_stock_of_any(s, info);
     if (err == ERR_OK)
         err = scan_start(s, info);
     return err == ERR_OK ? writer_start(s, info) : err;
@@ -204,7 +219,8 @@ void store_stats(struct store *store, struct store_stats *out)
         .bytes = atomic_load_explicit(&store->bytes, memory_order_relaxed),
         .max_bytes = store->max_size,
         .queued = queue_length(&store->queue),
-        .failing = atomic_load_explicit(&store->failing, memory_order_relaxed),
+        .failing = atomic_load_explicit(&store->failing[WRITE_BLOB], memory_order_relaxed) ||
+                   atomic_load_explicit(&store->failing[WRITE_INDEX], memory_order_relaxed),
         .partial_bytes = atomic_load_explicit(&store->partial_bytes, memory_order_relaxed),
         .scanning = atomic_load_explicit(&store->scanning, memory_order_relaxed),
     };

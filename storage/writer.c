@@ -76,7 +76,7 @@ static enum err apply_commit(struct store *s, struct batch *batch, struct op *op
     if (!op->placed) {
         op->result = files_place(&s->files, &op->key, &op->content, &info);
         if (op->result != ERR_OK) {
-            store_note_write(s, op->result, &info);
+            store_note_write(s, WRITE_BLOB, op->result, &info);
             return ERR_OK;
         }
         op->placed = true;
@@ -183,7 +183,7 @@ static void mend_if_needed(struct store *s)
         s->scan.due = true;
         err = scan_start(s, &info);
     }
-    store_note_write(s, err, &info);
+    store_note_write(s, WRITE_INDEX, err, &info);
 }
 
 static void run_alone(struct store *s, struct op *op)
@@ -191,7 +191,7 @@ static void run_alone(struct store *s, struct op *op)
     struct errinfo info;
     enum err err = run_transaction(s, &op, 1, &info);
 
-    store_note_write(s, err, &info);
+    store_note_write(s, WRITE_INDEX, err, &info);
     if (err == ERR_OK)
         return;
     op->result = err;
@@ -235,7 +235,7 @@ static void run_batch(struct store *s, struct op **ops, size_t n)
     make_room(s, ops, n);
     enum err err = run_transaction(s, ops, n, &info);
     if (err == ERR_OK) {
-        store_note_write(s, err, &info);
+        store_note_write(s, WRITE_INDEX, err, &info);
     } else {
         mend_if_needed(s);
         if (err == ERR_FULL && !evict_for_index(s))

@@ -17,8 +17,8 @@
 enum {
     FILL_ARENA_FIRST = 2048,
     FILL_ARENA_CAP = 256 * 1024,
-    FILL_CHUNK = 256 * 1024,      /* bytes handed to one write */
-    FILL_QUEUE_MAX = 1024 * 1024, /* bytes received and not yet written; then upstream pauses */
+    FILL_CHUNK = 512 * 1024,      /* bytes handed to one write */
+    FILL_QUEUE_MAX = 1536 * 1024, /* bytes received and not yet written; then upstream pauses */
     FILL_WINDOW_MAX = 256 * 1024, /* the same for a relay */
     FILL_BREAKS_MAX = 6,          /* broken connections in a row without progress */
 };

@@ -84,7 +84,7 @@ enum err reactor_new(struct reactor **out, struct errinfo *info)
     struct event_config *config = event_config_new();
     must(config != NULL);
     /* One thread only touches the base; EV_CLOSED needs a backend that can see it. */
-    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_PRECISE_TIMER);
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
     event_config_require_features(config, EV_FEATURE_EARLY_CLOSE | EV_FEATURE_ET);
     r->base = event_base_new_with_config(config);
     event_config_free(config);

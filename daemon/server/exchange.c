@@ -5,7 +5,6 @@
 #include "base/instance.h"
 #include "base/log.h"
 #include "conn.h"
-#include <stdio.h>
 #include <stdlib.h>
 
 /* --- life --- */
@@ -26,7 +25,8 @@ struct exchange *exchange_new(struct conn *c)
     x->conn = c;
     x->started_ms = clock_mono_ms();
     arena_init(&x->arena, x->arena_first, sizeof x->arena_first, EXCHANGE_ARENA_CAP);
-    snprintf(x->id, sizeof x->id, "%016llx", (unsigned long long)w->next_id++);
+    uint64_t id = w->next_id++;
+    hex_encode((const unsigned char *)&id, sizeof id, x->id);
     return x;
 }
 

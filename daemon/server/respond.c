@@ -56,7 +56,7 @@ static const char *cache_word(const struct cache_status *cs)
 static void add_cache_status(struct exchange *x, struct head_writer *w,
                              const struct cache_status *cs)
 {
-    char text[128];
+    char text[CACHE_STATUS_MAX];
     x->cache = cache_word(cs);
     head_add(w, SLICE("Cache-Status"), cache_status_format(cs, text));
 }

@@ -99,7 +99,7 @@ def _budget(row: Row) -> str:
 @dataclass
 class Table:
     rows: list[Row] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    failures: list[tuple[str, str]] = field(default_factory=list)    # server, what and why
 
     def row(self, *args, **keys) -> Row:
         self.rows.append(Row(*args, **keys))

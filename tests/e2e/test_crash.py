@@ -84,6 +84,27 @@ def test_a_lost_index_loses_no_blob(start_daemon, faulty):
 
 
 @pytest.mark.quick
+@pytest.mark.parametrize("offset, size", [(0, 1 << 20), (0, 100), (8192, 4096), (12288, 1 << 20)])
+def test_a_damaged_index_is_put_aside_and_nothing_wrong_is_served(start_daemon, faulty, offset,
+                                                                  size):
+    """Whatever stands in the index: the daemon starts, and each body equals its hash."""
+    data = random_bytes(MIB, "damaged")
+    digest = faulty.put_blob("library/crash", data)
+    daemon = start_daemon(config.hub(faulty.url))
+    target = f"/v2/library/crash/blobs/{digest}"
+    assert daemon.get(target).body == data
+    daemon.stop()
+    file = max((daemon.storage / "index").iterdir(), key=lambda found: found.stat().st_size)
+    with open(file, "r+b") as opened:
+        opened.seek(offset)
+        opened.write(random_bytes(size, "garbage"))
+    daemon.start()
+    assert daemon.get(target).body == data
+    daemon.restart()
+    assert daemon.get(target).body == data
+
+
+@pytest.mark.quick
 def test_a_blob_that_was_lost_on_disk_is_fetched_again(start_daemon, faulty):
     """An index row without its bytes must not answer 500 for ever."""
     data = random_bytes(MIB, "lost")

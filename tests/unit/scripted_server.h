@@ -68,12 +68,14 @@ static inline bool say_bytes(struct visit *v, const char *p, size_t n)
 
 static inline void YT_PRINTF(2, 3) say(struct visit *v, const char *fmt, ...)
 {
-    char text[KIT_REQUEST_MAX];
+    char *text = NULL;
     va_list args;
     va_start(args, fmt);
-    int n = vsnprintf(text, sizeof text, fmt, args);
+    int n = vasprintf(&text, fmt, args);
     va_end(args);
-    (void)say_bytes(v, text, (size_t)n); /* a client may leave at any time */
+    if (n > 0)
+        (void)say_bytes(v, text, (size_t)n); /* a client may leave at any time */
+    free(text);
 }
 
 /* A whole answer with a body. */

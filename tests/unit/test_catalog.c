@@ -413,17 +413,27 @@ static void test_stale_use_line_costs_no_content(void **state)
     kit_body_free(&body);
 }
 
-static void test_clean_flag_is_kept(void **state)
+static void test_clean_mark(void **state)
 {
     (void)state;
+    struct kit_body body = kit_body_new(1, 50);
     struct catalog_txn t = begin();
 
     assert_false(t.totals.clean);
-    catalog_set_clean(&t, true);
+    catalog_mark(&t, true);
     commit(&t);
     t = begin();
     assert_true(t.totals.clean);
+    /* A transaction that changes nothing leaves the mark, any other one takes it away. */
+    commit(&t);
+    t = begin();
+    assert_true(t.totals.clean);
+    assert_int_equal(put(&t, 1, &body, true, 10), ERR_OK);
+    commit(&t);
+    t = begin();
+    assert_false(t.totals.clean);
     catalog_abort(&t);
+    kit_body_free(&body);
 }
 
 int main(void)
@@ -445,7 +455,7 @@ int main(void)
         TEST(test_unreadable_entry_is_removed_by_check),
         TEST(test_unreadable_blob_record_can_be_forgotten),
         TEST(test_stale_use_line_costs_no_content),
-        TEST(test_clean_flag_is_kept),
+        TEST(test_clean_mark),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -199,11 +199,16 @@ static bool run_with_fault(long n, long count, int error)
     return reached;
 }
 
-/* Each `step`-th call is the one that fails in a run of its own. */
+/*
+ * Each `step`-th call is the one that fails in a run of its own; in a quick check (CHECK=1) a tenth
+ * of them.
+ */
 static void run_all(void **state, long step, long count, int error)
 {
     long n = 0;
 
+    if (getenv("CHECK"))
+        step *= 10;
     while (run_with_fault(n, count, error)) {
         n += step;
         assert_int_equal(kit_teardown(state), 0);
@@ -260,6 +265,54 @@ static void test_no_room_for_ever(void **state)
     assert_true(kit_holds(store, 1, &bodies[1]));
     disarm();
     assert_works(store);
+    store_close(&store);
+}
+
+/* A full disk at the start: what is held is served. */
+static void test_start_on_a_full_disk(void **state)
+{
+    (void)state;
+    struct store *store = kit_open();
+    struct errinfo info;
+
+    assert_int_equal(kit_put(store, 1, &bodies[1], true), ERR_OK);
+    assert_int_equal(kit_fill(store, 0, &bodies[0], &info), ERR_OK);
+    assert_int_equal(kit_put(store, 0, &bodies[0], false), ERR_OK);
+    kit_wait_scan(store);
+    store_close(&store);
+    arm(CALL_WRITE, 0, 1000000, ENOSPC);
+    store = kit_open();
+    assert_true(kit_stats(store).failing);
+    assert_true(kit_holds(store, 0, &bodies[0]) && kit_holds(store, 1, &bodies[1]));
+    assert_true(disarm());
+    assert_works(store);
+    /* The first change that succeeds marks the store as in use. */
+    struct catalog_txn t;
+    assert_int_equal(catalog_begin(store->index, &t), ERR_OK);
+    assert_false(t.totals.clean);
+    catalog_abort(&t);
+    store_close(&store);
+}
+
+/* The disk is full although the bound is not reached: the oldest goes, and the fill goes on. */
+static void test_a_fill_makes_room_on_a_full_disk(void **state)
+{
+    (void)state;
+    struct store *store = kit_open();
+    struct errinfo info;
+
+    kit_wait_scan(store);
+    for (unsigned i = 4; i >= 2; i -= 2) {
+        assert_int_equal(kit_fill(store, i, &bodies[i], &info), ERR_OK);
+        kit_sleep_ms(2);
+    }
+    arm(CALL_WRITE, 0, 1, ENOSPC);
+    assert_int_equal(kit_fill(store, 0, &bodies[0], &info), ERR_OK);
+    assert_true(disarm());
+    assert_false(kit_exists(kit_blob_name(&bodies[4].digest)));
+    assert_true(kit_exists(kit_blob_name(&bodies[2].digest)));
+    assert_true(kit_exists(kit_blob_name(&bodies[0].digest)));
+    assert_false(kit_stats(store).failing);
     store_close(&store);
 }
 
@@ -324,9 +377,14 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, kit_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_one_call_fails_with_no_room),        TEST(test_no_room_for_a_while),
-        TEST(test_one_call_fails_with_io_error),       TEST(test_no_room_for_ever),
-        TEST(test_a_batch_that_failed_is_tried_again), TEST(test_no_record_without_both_syncs),
+        TEST(test_one_call_fails_with_no_room),
+        TEST(test_no_room_for_a_while),
+        TEST(test_one_call_fails_with_io_error),
+        TEST(test_no_room_for_ever),
+        TEST(test_a_batch_that_failed_is_tried_again),
+        TEST(test_no_record_without_both_syncs),
+        TEST(test_start_on_a_full_disk),
+        TEST(test_a_fill_makes_room_on_a_full_disk),
         TEST(test_failed_sync_is_not_tried_again),
     };
     return cmocka_run_group_tests(tests, make_bodies, free_bodies);

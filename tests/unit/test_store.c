@@ -237,9 +237,12 @@ static void test_failing_is_set_and_cleared(void **state)
 
     kit_wait_scan(store);
     assert_false(kit_stats(store).failing);
-    store_note_write(store, ERR_IO, &info);
+    store_note_write(store, WRITE_BLOB, ERR_IO, &info);
     assert_true(kit_stats(store).failing);
-    store_note_write(store, ERR_OK, NULL);
+    /* That the index can be written says nothing of blobs. */
+    store_note_write(store, WRITE_INDEX, ERR_OK, NULL);
+    assert_true(kit_stats(store).failing);
+    store_note_write(store, WRITE_BLOB, ERR_OK, NULL);
     assert_false(kit_stats(store).failing);
     store_close(&store);
 }
