@@ -159,13 +159,32 @@ size_t follower_copy(struct follower *fo, uint64_t pos, char *out, size_t n)
     return done;
 }
 
-/* A relay's chunks go when the slowest follower is past them. */
-static void drop_read_chunks_locked(struct fill *f)
+/* What every follower has read, or passed over. */
+static uint64_t slowest_locked(const struct fill *f)
 {
     uint64_t slowest = UINT64_MAX;
     for (const struct follower *fo = f->followers; fo; fo = fo->next)
         if (fo->pos < slowest)
             slowest = fo->pos;
+    return slowest;
+}
+
+/*
+ * Counts bytes, not chunks: while the end is not known the last byte is withheld, and with it a
+ * chunk that may be as large as the window.
+ */
+static bool window_is_full_locked(const struct fill *f)
+{
+    const struct chunk *c = f->chunks;
+    uint64_t slowest = slowest_locked(f);
+    uint64_t read = c && slowest > c->offset ? slowest - c->offset : 0;
+    return f->queued >= FILL_WINDOW_MAX + (c && read > c->n ? c->n : read);
+}
+
+/* A relay's chunks go when the slowest follower is past them. */
+static void drop_read_chunks_locked(struct fill *f)
+{
+    uint64_t slowest = slowest_locked(f);
     while (f->chunks) {
         struct chunk *c = f->chunks;
         uint64_t end = c->offset + c->n;
@@ -184,13 +203,12 @@ void follower_taken(struct follower *fo, uint64_t pos)
 {
     struct fill *f = fo->fill;
     pthread_mutex_lock(&f->lock);
+    bool was_full = f->mode == MODE_WINDOW && window_is_full_locked(f);
     fo->pos = pos;
-    if (f->mode == MODE_WINDOW) {
-        size_t before = f->queued;
+    if (f->mode == MODE_WINDOW)
         drop_read_chunks_locked(f);
-        if (f->queued < before)
-            wake_home_locked(f);
-    }
+    if (was_full && !window_is_full_locked(f))
+        wake_home_locked(f);
     pthread_mutex_unlock(&f->lock);
 }
 
@@ -206,19 +224,18 @@ bool fill_is_abandoned(struct fill *f)
 
 /* --- taking bytes --- */
 
-static size_t queue_limit(const struct fill *f)
-{
-    return f->mode == MODE_WINDOW ? FILL_WINDOW_MAX : FILL_QUEUE_MAX;
-}
-
 bool fill_has_room(struct fill *f)
 {
+    bool full;
     pthread_mutex_lock(&f->lock);
-    if (f->mode == MODE_WINDOW)
+    if (f->mode == MODE_WINDOW) {
         drop_read_chunks_locked(f);
-    bool room = f->queued < queue_limit(f);
+        full = window_is_full_locked(f);
+    } else {
+        full = f->queued >= FILL_QUEUE_MAX;
+    }
     pthread_mutex_unlock(&f->lock);
-    return room;
+    return !full;
 }
 
 /* The chunk to append to: the last one unless it is full, or hashed or on its way to be. */

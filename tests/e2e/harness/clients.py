@@ -4,6 +4,7 @@ import fcntl
 import json
 import shutil
 import tempfile
+import uuid
 from pathlib import Path
 
 from .process import Process, run
@@ -114,7 +115,8 @@ class Containerd:
         return row.split()[2]
 
     def run(self, name: str) -> str:
-        return self.ctr("run", "--rm", name, f"test-{self.sockets.name}").stdout.strip()
+        container = f"test{uuid.uuid4().hex}"  # a temporary folder's name may not serve as one
+        return self.ctr("run", "--rm", name, container).stdout.strip()
 
     def remove_all(self):
         """Forget every image and its content; --sync waits for the garbage collector."""
