@@ -43,7 +43,9 @@ def wrk(port: int, thing: Object, connections: int, seconds: float) -> Requests:
                 f"http://127.0.0.1:{port}{thing.target}"], timeout=seconds + 30).stdout
     if bad := re.search(r"Non-2xx.*|Socket errors: (?!connect 0, read 0, write 0,).*", text):
         raise LoadError(f"wrk on {thing.name}: {bad[0].strip()}")
-    p99 = re.search(r"^\s+99%\s+([0-9.]+)(us|ms|s|m)$", text, re.M)
+    p99 = re.search(r"^\s+99%\s+([0-9.]+)(us|ms|s|m)\s*$", text, re.M)
+    if not p99:
+        raise LoadError(f"wrk on {thing.name}: {text.strip()}")
     return Requests(int(re.search(r"(\d+) requests in", text)[1]),
                     float(re.search(r"Requests/sec:\s+([0-9.]+)", text)[1]),
                     float(p99[1]) * _MILLISECONDS[p99[2]])

@@ -229,8 +229,8 @@ struct guest {
     struct plan plan;
     struct lookup lookup;
     char names[2][256];
-    uint64_t first, end; /* what it reads; end 0: to the end */
-    uint64_t appetite;   /* how many bytes it takes */
+    uint64_t first, end;       /* what it reads; end 0: to the end */
+    _Atomic uint64_t appetite; /* how many bytes it takes */
     uint64_t pos, stop;
     bool present;
     /* under the site's lock: */
@@ -484,7 +484,7 @@ static inline void guests_free(struct site *s)
 /* Takes up to `n` bytes in all from now on. */
 static inline void guest_eats(struct guest *g, uint64_t n)
 {
-    g->appetite = n; /* read by the seat in the call that follows */
+    g->appetite = n;
     call_on(g->seat, guest_read, g);
 }
 
@@ -524,6 +524,8 @@ static inline void check_error(struct guest *g, enum plan_error error)
 
 static struct site the_site;
 static struct origin the_origin;
+/* For `holds_head` and `holds_rest`: shut when a test begins, open when it ends. */
+static atomic_bool head_gate, rest_gate;
 
 /*
  * An object of `n` bytes, and a site for it. kit_end is the test's tear-down; a test that begins
@@ -531,6 +533,8 @@ static struct origin the_origin;
  */
 static inline void begin_with(size_t n, struct site_options options)
 {
+    atomic_store(&head_gate, false);
+    atomic_store(&rest_gate, false);
     origin_init(&the_origin, 1, n);
     options.origins = &the_origin;
     site_open(&the_site, &options);
@@ -546,6 +550,8 @@ static inline int kit_end(void **state)
     (void)state;
     if (!the_site.store)
         return 0;
+    atomic_store(&head_gate, true);
+    atomic_store(&rest_gate, true);
     site_end(&the_site);
     origin_free(&the_origin);
     return 0;
