@@ -42,6 +42,8 @@ static enum err forget_oldest(struct store *s, struct step *step)
         step->freed += size;
         return ERR_OK;
     }
+    if (err == ERR_OK && recent_use_ms(&s->recent, &id) > last_use_ms)
+        return catalog_touch(&step->txn, &id, recent_use_ms(&s->recent, &id)); /* not so old */
     if (err == ERR_OK)
         err = catalog_forget_oldest(&step->txn, &step->entry_budget, &id, &gone, &was);
     if (err != ERR_OK)

@@ -9,6 +9,7 @@
 #include "catalog.h"
 #include "partials.h"
 #include "queue.h"
+#include "recent.h"
 #include "scan.h"
 
 #include <stdatomic.h>
@@ -21,6 +22,7 @@ struct store {
     struct index *index;
     struct queue queue;
     struct partials partials;
+    struct recent recent;
     struct scan scan; /* writer thread only */
     pthread_t writer;
     bool writer_runs;

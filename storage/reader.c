@@ -156,6 +156,7 @@ void store_touch(struct store_reader *reader, const struct digest *content, int6
     uint32_t tag, minute = (uint32_t)(wall_ms / MS_PER_MINUTE);
     struct touch_slot *slot = &reader->filter[(id.bytes[0] << 8 | id.bytes[1]) % FILTER_SLOTS];
 
+    recent_note(&reader->store->recent, &id, wall_ms);
     memcpy(&tag, id.bytes + 2, sizeof tag);
     /* Unsigned: after the clock was set back a use is noted again. */
     if (slot->tag == tag && minute - slot->minute < TOUCH_MINUTES)

@@ -624,6 +624,7 @@ static enum step step_indexed(struct fill *f)
         log_error("index", LF_STR("id", f->id), LF_STR("reason", err_name(f->index_result)));
     }
     bool by_check = f->verdict == VERDICT_UNCHANGED || f->verdict == VERDICT_MOVED;
+    f->stored = f->index_result == ERR_OK;
     if (!by_check)
         return end_as(f, FILL_VERIFIED);
     bool needs_index = f->verdict == VERDICT_MOVED || f->purpose == FILL_CONFIRM;
@@ -672,7 +673,11 @@ static void log_end(const struct fill *f)
     bool failed = f->outcome == FILL_FAILED;
     if (failed)
         counter_inc(COUNTER_FILLS_FAILED);
-    const char *result = f->outcome == FILL_VERIFIED && !f->storing ? "relayed" : names[f->outcome];
+    const char *result = names[f->outcome];
+    if (f->outcome == FILL_VERIFIED && !f->storing)
+        result = "relayed";
+    else if (f->outcome == FILL_VERIFIED && !f->stored)
+        result = "not_stored";
     LOG_AT(failed ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "fill", LF_STR("id", f->id),
            LF_STR("result", result), LF_SLICE("route", f->route->name),
            LF_SLICE("resource", f->plan.resource), LF_INT("status", f->upstream_status),

@@ -129,6 +129,7 @@ struct fill {
     uint64_t held_size; /* FILL_CONFIRM: of the bytes held */
     enum fill_phase outcome;
     bool keep_partial;
+    bool stored;           /* the index has it */
     struct hasher *hasher; /* while no partial hashes */
     struct partial *partial;
     struct partial *job_partial; /* opened by the job that is out */
@@ -160,6 +161,7 @@ struct fill {
     uint64_t file_end;     /* bytes readable from read_fd */
     uint64_t window_end;   /* bytes readable from chunks, where they are */
     struct chunk *chunks, **chunks_last;
+    struct chunk *spare; /* for reuse, or NULL */
     size_t queued;
     struct follower *followers;
     struct mail wake_mail;

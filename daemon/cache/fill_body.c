@@ -21,6 +21,7 @@ void fill_body_free(struct fill *f)
         next = c->next;
         free(c);
     }
+    free(f->spare);
     if (f->read_fd >= 0)
         close(f->read_fd);
     pthread_mutex_destroy(&f->lock);
@@ -238,6 +239,19 @@ bool fill_has_room(struct fill *f)
     return !full;
 }
 
+static struct chunk *new_chunk(struct fill *f, size_t cap)
+{
+    struct chunk *c = f->spare;
+    if (c && c->cap >= cap) {
+        f->spare = NULL;
+        return c;
+    }
+    c = malloc(sizeof *c + cap);
+    if (c)
+        c->cap = cap;
+    return c;
+}
+
 /* The chunk to append to: the last one unless it is full, or hashed or on its way to be. */
 static struct chunk *open_chunk_locked(struct fill *f, size_t n)
 {
@@ -250,13 +264,12 @@ static struct chunk *open_chunk_locked(struct fill *f, size_t n)
     size_t cap = f->mode == MODE_FILE ? FILL_CHUNK : 16 * 1024;
     if (cap < n)
         cap = n;
-    struct chunk *c = malloc(sizeof *c + cap);
+    struct chunk *c = new_chunk(f, cap);
     if (!c)
         return NULL;
     c->next = NULL;
     c->offset = f->received;
     c->n = 0;
-    c->cap = cap;
     assert(f->chunks_last); /* at least &f->chunks */
     *f->chunks_last = c;
     f->chunks_last = &c->next;
@@ -380,13 +393,15 @@ static void hash_waiting_chunks(struct fill *f)
         hasher_update(f->hasher, c->bytes, c->n);
 }
 
+/* One is kept for the bytes to come: fresh memory of this size costs a page fault for each page. */
 static void drop_written_chunk_locked(struct fill *f, struct chunk *c)
 {
     f->chunks = c->next;
     if (!f->chunks)
         f->chunks_last = &f->chunks;
     f->queued -= c->n;
-    free(c);
+    free(f->spare);
+    f->spare = c;
 }
 
 void fill_written(struct fill *f)

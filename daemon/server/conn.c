@@ -409,6 +409,22 @@ void conn_on_deadline(struct deadline *d)
 
 /* --- birth --- */
 
+/* At the bound: an honest status, as far as that goes without waiting for the request. */
+static void refuse(int fd)
+{
+    static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
+                                 "Retry-After: 1\r\nConnection: close\r\n\r\n";
+    char unread[4096];
+    counter_inc(COUNTER_CONNECTIONS_REFUSED);
+    ssize_t put = send(fd, answer, sizeof answer - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    shutdown(fd, SHUT_WR);
+    /* What came with the connection must not turn the close into a reset. */
+    ssize_t got = recv(fd, unread, sizeof unread, MSG_DONTWAIT);
+    (void)put;
+    (void)got;
+    close(fd);
+}
+
 void conn_accept(void *arg, int fd, const struct peer *peer)
 {
     const struct listen_point *point = arg;
@@ -417,8 +433,7 @@ void conn_accept(void *arg, int fd, const struct peer *peer)
     counter_inc(COUNTER_CONNECTIONS_ACCEPTED);
     if (atomic_fetch_add(&s->connections, 1) >= s->config->max_connections && !point->admin) {
         atomic_fetch_sub(&s->connections, 1);
-        counter_inc(COUNTER_CONNECTIONS_REFUSED);
-        close(fd);
+        refuse(fd);
         return;
     }
     struct conn *c = calloc(1, sizeof *c);

@@ -68,7 +68,10 @@ struct timer {
 };
 
 void timer_init(struct timer *t, struct reactor *r, void (*on_fire)(struct timer *t));
-/* Fires once after `ms` (0: in the next turn); replaces what was set. */
+/*
+ * Fires once after `ms` (0: in the next turn); replaces what was set. Goes by the kernel's coarse
+ * clock, up to a tick (10 ms) early or late: an exact timer would cost a system call in each turn.
+ */
 void timer_set(struct timer *t, int64_t ms);
 void timer_clear(struct timer *t);
 

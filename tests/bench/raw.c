@@ -14,6 +14,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -226,6 +227,7 @@ int main(int argc, char **argv)
 {
     if (argc != 4)
         errx(2, "usage: raw PORT HEAD BODY");
+    signal(SIGPIPE, SIG_IGN); /* sendfile has no MSG_NOSIGNAL */
     load_answer(argv[2], argv[3]);
     long threads = sysconf(_SC_NPROCESSORS_ONLN);
     int *listeners = calloc((size_t)threads, sizeof *listeners);

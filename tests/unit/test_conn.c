@@ -391,6 +391,7 @@ static void test_more_connections_than_allowed_are_refused(void **state)
     int kept[2] = {dial(), dial()};
     await(connections() == 2);
     struct heard h = hear_all(dial());
+    assert_int_equal(count(&h, "HTTP/1.1 503 "), 1);
     free(h.p);
     close(kept[0]);
     close(kept[1]);

@@ -48,6 +48,29 @@ static void test_oldest_use_goes_first_and_the_bound_holds(void **state)
     store_close(&store);
 }
 
+/* The index hears of a use in steps of minutes; a content in use since then must not go first. */
+static void test_a_use_that_the_index_has_not_heard_of_counts(void **state)
+{
+    (void)state;
+    enum { BODIES = 8, FIT = 4 };
+    struct store *store = kit_open_sized(FIT * (SIZE + 1000), KIT_MAP_SIZE);
+    struct store_reader *reader = kit_reader(store);
+    struct kit_body hot = add(store, 0, later(1));
+
+    store_touch(reader, &hot.digest, later(2));
+    store_touch(reader, &hot.digest, later(50));
+    for (unsigned i = 1; i < BODIES; i++) {
+        struct kit_body body = add(store, i, later(2 + i));
+        kit_body_free(&body);
+    }
+    assert_true(kit_holds(store, 0, &hot));
+    assert_true(kit_stats(store).bytes <= FIT * (SIZE + 1000));
+    kit_check_index(store->index);
+    store_reader_free(&reader);
+    kit_body_free(&hot);
+    store_close(&store);
+}
+
 static void test_who_reads_an_evicted_blob_reads_on(void **state)
 {
     (void)state;
@@ -231,6 +254,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_oldest_use_goes_first_and_the_bound_holds),
+        TEST(test_a_use_that_the_index_has_not_heard_of_counts),
         TEST(test_who_reads_an_evicted_blob_reads_on),
         TEST(test_inline_bodies_are_evicted_too),
         TEST(test_partial_files_give_way_in_their_turn),

@@ -529,7 +529,7 @@ static void test_pause(void **state)
         struct fetched r = rows[i];
         get_from(s, false, &r);
         assert_int_equal(r.result, ERR_OK);
-        assert_true(r.ms >= r.resume_after_ms);
+        assert_true(r.ms + 10 >= r.resume_after_ms); /* timers go by the coarse clock */
         check_body(&r, "hello");
         fetched_free(&r);
         server_stop(s);
