@@ -4,6 +4,8 @@
  */
 #include "storage_kit.h"
 
+#include <dirent.h>
+
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
@@ -171,6 +173,22 @@ static void assert_works(struct store *store)
     assert_false(kit_stats(store).failing);
 }
 
+/* Not always none: the call that failed may have been the unlink of a file that nobody wants. */
+static uint64_t bytes_in_partial(void)
+{
+    DIR *folder = opendir(kit_file("partial"));
+    struct dirent *item;
+    struct stat st;
+    uint64_t bytes = 0;
+
+    assert_non_null(folder);
+    while ((item = readdir(folder)))
+        if (item->d_name[0] != '.' && fstatat(dirfd(folder), item->d_name, &st, 0) == 0)
+            bytes += (uint64_t)st.st_size;
+    closedir(folder);
+    return bytes;
+}
+
 /* One run with a fault at the n-th call. False when there are not so many calls. */
 static bool run_with_fault(long n, long count, int error)
 {
@@ -193,7 +211,7 @@ static bool run_with_fault(long n, long count, int error)
     kit_check_no_orphans(store);
     assert_nothing_wrong(store);
     assert_works(store);
-    assert_int_equal(kit_stats(store).partial_bytes, 0);
+    assert_int_equal(kit_stats(store).partial_bytes, bytes_in_partial());
     assert_true(kit_stats(store).bytes <= BOUND);
     store_close(&store);
     return reached;
