@@ -5,7 +5,6 @@
 #include "storage_kit.h"
 
 #include <dirent.h>
-
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
