@@ -31,6 +31,7 @@ struct transfer {
     bool no_body;
     struct answer_head *head;
     bool stopped; /* a callback ended it; why stands in `info` */
+    bool fresh;   /* tried once more, on a connection of its own */
     struct errinfo info;
     char error[CURL_ERROR_SIZE];
 };
@@ -140,6 +141,25 @@ static void finish(struct transfer *t, CURLcode rc)
     transfer_free(t);
 }
 
+/*
+ * A kept connection may have been closed, or spoilt by bytes that an earlier answer had too many:
+ * that says nothing of this request, which is then sent once more on a new one.
+ */
+static bool try_afresh(struct transfer *t, CURLcode rc)
+{
+    long connects = 1;
+    bool spoilt = rc == CURLE_UNSUPPORTED_PROTOCOL || rc == CURLE_WEIRD_SERVER_REPLY ||
+                  rc == CURLE_RECV_ERROR || rc == CURLE_SEND_ERROR || rc == CURLE_GOT_NOTHING;
+    curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connects);
+    if (!spoilt || connects > 0 || t->fresh || t->stopped || t->head->bytes > 0)
+        return false;
+    t->fresh = true;
+    t->error[0] = '\0';
+    curl_multi_remove_handle(t->owner->multi, t->easy);
+    curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, 1L);
+    return curl_multi_add_handle(t->owner->multi, t->easy) == CURLM_OK;
+}
+
 static void finish_all_done(struct transfers *ts)
 {
     int left;
@@ -148,7 +168,8 @@ static void finish_all_done(struct transfers *ts)
         struct transfer *t;
         CURLcode rc = m->data.result;
         curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&t);
-        finish(t, rc);
+        if (!try_afresh(t, rc))
+            finish(t, rc);
     }
 }
 

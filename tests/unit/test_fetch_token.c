@@ -390,8 +390,10 @@ static void test_answers_of_the_token_service(void **state)
             check_refused(&r);
         else
             check_failed(&r);
-        /* A used connection that ends without a byte may have been idle too long: once more. */
-        assert_int_equal(server_count(site.registry.server, "/token"), *rows[i].answer ? 1 : 2);
+        /* A used connection without a byte, or with nonsense, says nothing of the request: once
+         * more. */
+        bool is_http = strncmp(rows[i].answer, "HTTP", 4) == 0;
+        assert_int_equal(server_count(site.registry.server, "/token"), is_http ? 1 : 2);
         assert_int_equal(server_count(site.registry.server, "/token2"), 0);
         site_close(&site);
     }

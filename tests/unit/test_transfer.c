@@ -186,6 +186,32 @@ static void test_head_and_connection_reuse(void **state)
     server_stop(s);
 }
 
+/* The second answer begins with what the first one had too much. */
+static bool answer_with_surplus(struct visit *v)
+{
+    if (v->server->requests != 2)
+        return answer_hello(v);
+    say(v, "the rest of a body\r\n");
+    return false;
+}
+
+/* Once an upstream that sent more than it had promised spoilt the next, honest, attempt. */
+static void test_a_spoilt_connection_does_not_fail_the_next_request(void **state)
+{
+    (void)state;
+    struct server *s = server_start(answer_with_surplus, NULL);
+    char url[64];
+    snprintf(url, sizeof url, "http://127.0.0.1:%u/", s->port);
+    struct run r = {.url = url, .transfers = 2};
+    run(&r);
+    assert_int_equal(r.result, ERR_OK);
+    assert_int_equal(r.status, 200);
+    assert_int_equal(server_requests(s), 3);
+    assert_int_equal(s->connections, 2);
+    buf_free(&r.body);
+    server_stop(s);
+}
+
 static bool answer_gzip(struct visit *v)
 {
     return answer_text(v, "200 OK", "Content-Encoding: gzip\r\n", "not really gzip");
@@ -583,6 +609,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_sent),
         cmocka_unit_test(test_head_and_connection_reuse),
+        cmocka_unit_test(test_a_spoilt_connection_does_not_fail_the_next_request),
         cmocka_unit_test(test_bytes_are_not_decoded),
         cmocka_unit_test(test_paused_bytes_come_again),
         cmocka_unit_test(test_abort_on_resume),
