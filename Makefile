@@ -103,7 +103,7 @@ build/version: FORCE
 BUILD_PACKAGES := gcc libc6-dev make pkg-config libevent-dev libcurl4-openssl-dev liblmdb-dev \
                   libyajl-dev libyaml-dev libssl-dev
 # The last line is what the container image is built from; a test builds it without any network.
-TEST_PACKAGES  := libcmocka-dev clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev git \
+TEST_PACKAGES  := openssl libcmocka-dev clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev git \
                   python3 python3-venv docker-registry docker.io containerd runc crun skopeo \
                   podman busybox-static debootstrap apache2-utils iproute2 iptables nginx-light \
                   wrk ca-certificates libevent-core-2.1-7 libcurl4 liblmdb0 libyajl2 libyaml-0-2 libssl3
