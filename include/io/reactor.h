@@ -61,6 +61,8 @@ void watch_init(struct watch *w, struct reactor *r, int fd,
 /* Level-triggered and lasting; 0 stops. Aborts when the kernel refuses memory for it. */
 void watch_set(struct watch *w, unsigned interest);
 
+enum { TIMER_GRAIN_MS = 12 };
+
 struct timer {
     struct io_event event;
     struct reactor *reactor;
@@ -70,7 +72,8 @@ struct timer {
 void timer_init(struct timer *t, struct reactor *r, void (*on_fire)(struct timer *t));
 /*
  * Fires once after `ms` (0: in the next turn); replaces what was set. Goes by the kernel's coarse
- * clock, up to a tick (10 ms) early or late: an exact timer would cost a system call in each turn.
+ * clock, up to a tick (TIMER_GRAIN_MS) early or late: an exact timer would cost a system call in
+ * each turn.
  */
 void timer_set(struct timer *t, int64_t ms);
 void timer_clear(struct timer *t);

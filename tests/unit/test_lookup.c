@@ -275,16 +275,16 @@ static void test_patience_ends_and_the_refresh_goes_on(void **state)
 {
     (void)state;
     begin_stale(SMALL);
-    the_site.route.patience_ms = 60;
+    the_site.route.patience_ms = 300;
     origin_heads(&the_origin, (struct act){.holds_head = &head_gate});
     int64_t began = clock_mono_ms();
     struct guest *g = enter(1, wants_tag);
     check_served_stale(g, 0);
-    assert_in_range(clock_mono_ms() - began, 59, 1000);
+    assert_in_range(clock_mono_ms() - began, 300 - TIMER_GRAIN_MS, 5000);
     /* Whoever comes now does not wait as long again: the refresh has had its time. */
     began = clock_mono_ms();
     check_served_stale(enter(0, wants_tag), 0);
-    assert_true(clock_mono_ms() - began < 50);
+    assert_true(clock_mono_ms() - began < 250);
     atomic_store(&head_gate, true);
     site_settle(&the_site);
     the_site.route.ttl_ms = 60000;
@@ -335,7 +335,7 @@ static void test_an_upstream_that_says_nothing_is_waited_for_in_bounds(void **st
     struct guest *g = enter(0, wants_blob), *other = enter(1, wants_blob);
     check_error(g, PLAN_ERR_UPSTREAM);
     check_error(other, PLAN_ERR_UPSTREAM);
-    assert_in_range(clock_mono_ms() - began, 99, 2000);
+    assert_in_range(clock_mono_ms() - began, 100 - TIMER_GRAIN_MS, 5000);
     assert_true(g->retry_after_s >= 1);
     atomic_store(&head_gate, true);
     site_settle(&the_site);
