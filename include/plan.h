@@ -6,8 +6,13 @@
 #define YT_PLAN_H
 
 #include "base/arena.h"
+#include "base/buf.h"
+#include "base/config.h"
 #include "base/digest.h"
 #include "http/request.h"
+
+/* How long credentials that the upstream has accepted are good for without asking it again. */
+enum { PLAN_GRANT_MS = 5 * 60 * 1000 };
 
 enum plan_kind {
     PLAN_CACHED,  /* look up, fill, deliver */
@@ -39,6 +44,10 @@ enum plan_error {
     PLAN_ERR_DENIED,      /* upstream refuses it to us */
     PLAN_ERR_UNSUPPORTED, /* an endpoint that a cache does not serve */
     PLAN_ERR_METHOD,      /* a method (a push, a deletion) that a cache does not serve */
+    PLAN_ERR_CREDENTIALS, /* upstream refuses it to a client that has shown no credentials */
+    PLAN_ERR_FORBIDDEN,   /* upstream refuses it to the client's own credentials */
+    PLAN_ERR_FOREIGN,     /* on a host, or at an address, that this route may not fetch from */
+    PLAN_ERR_ONLY_CACHED, /* the client takes only what is held, and it is not */
     PLAN_ERR_UPSTREAM,    /* not held, and the upstream fails or answers nonsense */
     PLAN_ERR_BUSY,        /* a bound of the cache itself is reached */
     PLAN_ERR_COUNT
@@ -54,11 +63,12 @@ struct plan_page {
 
 struct plan_input {
     const struct http_request *request;
-    struct slice path;          /* raw, after the router has taken off what selected the route */
-    struct slice route;         /* name of the route */
-    struct slice namespace;     /* what selected it by name (?ns= or path); empty otherwise */
-    struct slice upstream_host; /* of the route's first upstream, without port */
-    bool cache;                 /* false: the route relays only */
+    struct slice path;      /* raw, after the router has taken off what selected the route */
+    struct slice namespace; /* what selected it by name (?ns= or path); empty otherwise */
+    struct slice base; /* what absolute links to this route start with ("http://cache:5000/npm",
+                          no slash at the end); empty: the client has named no host */
+    struct slice upstream_host;        /* of the route's first upstream, without port */
+    const struct config_route *config; /* the route; NULL when the path has none */
 };
 
 struct plan;
@@ -77,6 +87,45 @@ typedef void plan_error_f(struct arena *a, enum plan_error error, struct slice d
  */
 typedef enum err plan_inspect_f(struct slice body, struct slice content_type);
 
+/*
+ * What an index page says about one file that it names. Slices live in the arena that the reading
+ * was given.
+ */
+struct plan_fact {
+    bool found;
+    struct digest digest; /* the strongest of those that can be computed here; or DIGEST_NONE */
+    bool has_size;
+    uint64_t size;
+    struct slice url; /* where the file is: absolute http or https, without fragment */
+};
+
+/* What a reading knows of the body that it reads. Everything outlives the reading. */
+struct plan_reading {
+    const struct plan *plan;   /* on whose behalf */
+    struct slice url;          /* where the body came from: absolute, after redirects */
+    struct slice content_type; /* as the upstream called it */
+    struct arena *arena;       /* for the fact's texts */
+    struct plan_fact *fact;    /* to be filled in; NULL when the body is rewritten */
+};
+
+/*
+ * Reads a body in pieces, whatever its size, in bounded memory: to write it anew, or to find a fact
+ * in it. One thread at a time, not always the same; no I/O. The result depends on the body, the
+ * content type, the URL and the plan alone.
+ */
+struct plan_reader {
+    /* NULL: no memory. */
+    void *(*begin)(const struct plan_reading *reading);
+    /*
+     * Appends what is to be written to `out` (NULL when a fact is looked for). ERR_CORRUPT: this is
+     * not what the content type says, or breaks the protocol; ERR_LIMIT; ERR_NOMEM.
+     */
+    enum err (*feed)(void *state, struct slice bytes, struct buf *out);
+    /* The body is complete: the same. */
+    enum err (*finish)(void *state, struct buf *out);
+    void (*end)(void *state);
+};
+
 struct plan {
     enum plan_kind kind;
     plan_error_f *render_error; /* always set */
@@ -93,6 +142,60 @@ struct plan {
     struct slice upstream_path; /* raw path and query, begins with '/' */
     struct slice accept;        /* Accept for the upstream; empty: none is sent */
     struct slice scope;         /* what a token must allow ("repository:a/b:pull"); may be empty */
+    /*
+     * Where it is, if not at upstream_path: absolute. The upstreams are then asked for what this
+     * URL names below the base of one of them; any other host is asked without credentials, and may
+     * not be at an address of a kind (private, loopback) at which no upstream of the route is.
+     */
+    struct slice url;
+    bool takes_gzip; /* the upstream may send it gzip-coded; it is stored so */
+
+    /*
+     * PLAN_RELAYED only: a request of another method, sent on to one upstream and never again.
+     * HTTP_GET and HTTP_HEAD follow the client's own method.
+     */
+    enum http_method method;
+    bool takes_body;           /* the client's request body goes with it */
+    const struct slice *lines; /* further request fields, "Name: value" */
+    size_t line_count;
+    bool passes_status; /* whatever status the upstream's answer has, it is the answer */
+    /* After a success these are held no longer. NULL: the rest of the array too. */
+    const struct plan *outdates[2];
+
+    /*
+     * The client's own credentials (the value of Authorization), for the upstream alone. What they
+     * bring is held for them alone, and for PLAN_GRANT_MS at most without asking again, except
+     * bytes with a digest that evidence names.
+     */
+    struct slice credential;
+
+    /*
+     * Made from another object: `source` is looked up, and its body is written anew by `rewrite`
+     * (then gzip-coded if `gzips`). Freshness, failures and negotiation are the source's. `variant`
+     * must hold whatever the result depends on besides the source: link base, form, coding, and the
+     * version of the rewriter.
+     */
+    const struct plan *source;
+    const struct plan_reader *rewrite;
+    bool gzips;
+    struct slice link_base; /* for the rewriter: what absolute links start with */
+    struct slice page_name; /* for the rewriter: whose page it is */
+
+    /*
+     * Served only if one of these pages names it: the first that is held is read by `find`, which
+     * gives url, digest and max_size. Asked for on a miss; with a credential, or `always_proven`,
+     * also before what is held is served. NULL: nothing to prove.
+     */
+    const struct plan *pages[2];
+    const struct plan_reader *find;
+    struct slice wanted; /* for `find` */
+    bool always_proven;
+
+    /* An upstream field with a number that never falls; a page in which it does is refused. */
+    struct slice rising_field;
+    /* Storage, freshness and Vary are as the upstream's answer says (RFC 9111). */
+    bool obeys_upstream;
+    const struct http_fields *request_fields; /* obeys_upstream: for Vary and Cache-Control */
 
     bool immutable;       /* the bytes under this key never change */
     struct digest digest; /* the bytes must have it; DIGEST_NONE: not known beforehand */

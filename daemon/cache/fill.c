@@ -312,7 +312,7 @@ static enum step step_reopen(struct fill *f)
 
 static enum step step_check(struct fill *f)
 {
-    fill_fetch_begin(f, FETCH_HEAD);
+    fill_fetch_begin(f, HTTP_HEAD);
     return STEP_CHECKED;
 }
 
@@ -386,7 +386,7 @@ static enum step step_checked(struct fill *f)
 
 static enum step step_ask(struct fill *f)
 {
-    fill_fetch_begin(f, FETCH_HEAD);
+    fill_fetch_begin(f, HTTP_HEAD);
     return STEP_ASKED;
 }
 
@@ -395,7 +395,7 @@ static enum step step_asked(struct fill *f)
     if (!f->fetch_over)
         return STEP_WAIT;
     if (f->verdict == VERDICT_NO_HEAD) {
-        fill_fetch_begin(f, FETCH_GET); /* its body is broken off after the head */
+        fill_fetch_begin(f, HTTP_GET); /* its body is broken off after the head */
         return STEP_WAIT;
     }
     return f->verdict == VERDICT_ASKED ? end_as(f, FILL_VERIFIED) : end_by_verdict(f);
@@ -403,7 +403,7 @@ static enum step step_asked(struct fill *f)
 
 static enum step step_get(struct fill *f)
 {
-    fill_fetch_begin(f, FETCH_GET);
+    fill_fetch_begin(f, HTTP_GET);
     return STEP_RECEIVE;
 }
 

@@ -222,7 +222,7 @@ void fill_unref(struct fill **f);
 void fill_run(struct fill *f);
 
 /* --- fill_fetch.c: the upstream's answer --- */
-void fill_fetch_begin(struct fill *f, enum fetch_method method);
+void fill_fetch_begin(struct fill *f, enum http_method method);
 /* Can it be told that the rest, asked for anew, belongs to the bytes that were received? */
 bool fill_can_be_resumed(const struct fill *f);
 

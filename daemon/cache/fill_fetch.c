@@ -360,7 +360,7 @@ static void on_done(void *arg, enum err result, const struct errinfo *info)
 
 static const struct fetch_ops fill_fetch_ops = {on_head, on_body, on_done};
 
-void fill_fetch_begin(struct fill *f, enum fetch_method method)
+void fill_fetch_begin(struct fill *f, enum http_method method)
 {
     struct fetch_request r = {
         .set = f->route->upstreams,
@@ -377,7 +377,7 @@ void fill_fetch_begin(struct fill *f, enum fetch_method method)
         r.etag = f->held.etag;
         r.last_modified = f->held.last_modified;
     }
-    f->asking = method == FETCH_HEAD;
+    f->asking = method == HTTP_HEAD;
     f->fetch_over = false;
     f->paused = false;
     f->verdict = VERDICT_NONE;

@@ -68,6 +68,10 @@ static const struct error_row error_rows[PLAN_ERR_COUNT] = {
     [PLAN_ERR_METHOD] = {405, "UNSUPPORTED",
                          "this is a pull-through cache: it is read-only, push to the upstream "
                          "registry"},
+    [PLAN_ERR_CREDENTIALS] = {404, "NAME_UNKNOWN", "the upstream registry refuses it"},
+    [PLAN_ERR_FORBIDDEN] = {404, "NAME_UNKNOWN", "the upstream registry refuses it"},
+    [PLAN_ERR_FOREIGN] = {403, "DENIED", "this route may not fetch from there"},
+    [PLAN_ERR_ONLY_CACHED] = {504, "UNAVAILABLE", "this is not in the cache"},
     [PLAN_ERR_UPSTREAM] = {503, "UNAVAILABLE",
                            "this is not in the cache, and the upstream registry gives no usable "
                            "answer"},
@@ -432,7 +436,7 @@ static bool plan_object(struct plan *plan, struct arena *a, const struct plan_in
     if (!oci_name_is_valid(t->name))
         return refuse(plan, PLAN_ERR_BAD_NAME, t->name);
     t->name = full_name(in, a, t->name);
-    plan->kind = in->cache ? PLAN_CACHED : PLAN_RELAYED;
+    plan->kind = in->config->cache ? PLAN_CACHED : PLAN_RELAYED;
     plan->scope = OCI_JOIN(a, SLICE("repository:"), t->name, SLICE(":pull"));
     if (is_selected_by_query(in))
         plan->fields =

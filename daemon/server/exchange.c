@@ -92,6 +92,10 @@ static void plain_error(struct arena *a, enum plan_error error, struct slice det
         [PLAN_ERR_DENIED] = {404, "not found"},
         [PLAN_ERR_METHOD] = {405, "this is read-only"},
         [PLAN_ERR_UNSUPPORTED] = {404, "not supported by a cache"},
+        [PLAN_ERR_CREDENTIALS] = {401, "credentials are needed"},
+        [PLAN_ERR_FORBIDDEN] = {403, "refused"},
+        [PLAN_ERR_FOREIGN] = {403, "not to be fetched from there"},
+        [PLAN_ERR_ONLY_CACHED] = {504, "not held"},
         [PLAN_ERR_UPSTREAM] = {503, "the upstream fails"},
         [PLAN_ERR_BUSY] = {503, "the cache is busy"},
     };
@@ -199,10 +203,9 @@ static void run_plan(struct exchange *x)
     struct plan_input in = {
         .request = &x->request,
         .path = x->routing.path,
-        .route = r->cache.name,
         .namespace = x->routing.namespace,
         .upstream_host = r->upstream_host,
-        .cache = r->config->cache,
+        .config = r->config,
     };
     if (!r->protocol->plan(&in, &x->arena, &x->plan)) {
         conn_exchange_over(x->conn, true);

@@ -61,7 +61,7 @@ void fetch_exchange_log(struct fetch *f)
     struct arena a;
     char room[1024];
     arena_init(&a, room, sizeof room, HTTP_URL_MAX);
-    bool head = f->ask.method == FETCH_HEAD && !x->for_token;
+    bool head = f->ask.method == HTTP_HEAD && !x->for_token;
     const struct log_field fields[] = {
         LF_SLICE("id", f->ask.id),
         LF_STR("purpose", x->for_token ? "token" : "fetch"),
@@ -173,7 +173,7 @@ static enum verdict judge(const struct fetch *f, const struct answer_head *head)
 /* What comes of an unwanted body: read if that keeps the connection, else cut off. */
 static enum fetch_flow discard(struct fetch *f, const struct answer_head *head)
 {
-    bool none = f->ask.method == FETCH_HEAD;
+    bool none = f->ask.method == HTTP_HEAD;
     bool small = head->framed && (!head->has_length || head->length <= DISCARD_MAX);
     return none || small ? FETCH_CONTINUE : FETCH_ABORT;
 }
@@ -255,7 +255,7 @@ enum step_result fetch_step_request(struct fetch *f)
     if (l.failed)
         return fetch_give_up(f, ERR_LIMIT, "a field of the request is not fit to be sent");
     struct transfer_request r = {
-        .head = f->ask.method == FETCH_HEAD,
+        .head = f->ask.method == HTTP_HEAD,
         .lines = l.v,
         .line_count = l.n,
     };

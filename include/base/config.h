@@ -36,7 +36,11 @@ struct config_route {
     struct config_strings namespaces;
     struct config_strings hosts;
     bool is_default;
+    char *prefix;     /* "/pypi": begins with '/', no '/' at the end; NULL without */
+    bool passthrough; /* the client's own credentials go upstream */
     bool cache;
+    struct config_strings file_hosts; /* further hosts that index pages may link to */
+    struct config_strings immutable;  /* patterns of paths whose bytes never change */
     struct config_upstream *upstreams;
     size_t upstream_count;
     int64_t ttl_ms;
@@ -51,7 +55,8 @@ struct config {
     struct config_listen *listen;
     size_t listen_count;
     char *admin_address;
-    int64_t workers; /* 0: one per CPU */
+    int64_t workers;  /* 0: one per CPU */
+    char *public_url; /* http or https, no trailing slash; NULL: from the request */
     char *storage_path;
     int64_t storage_max_size; /* bytes */
     enum log_level log_level;

@@ -20,6 +20,11 @@ enum json_kind {
 
 struct json_event {
     enum json_kind kind;
+    /*
+     * Where in the text its key and it end (begin and END: the bracket): counted from the first
+     * byte of all. Between the two stand a colon, blanks and the value as it is written.
+     */
+    uint64_t key_end, end;
     unsigned depth;    /* 0 for the top value; END has the depth of its begin */
     struct slice key;  /* key within the parent object, empty in an array, at the top and for END */
     struct slice text; /* for NUMBER and STRING; "true" or "false" for BOOL */
@@ -35,5 +40,21 @@ typedef bool json_event_f(void *arg, const struct json_event *event);
  */
 YT_MUST_CHECK enum err json_walk(struct slice text, unsigned max_depth, json_event_f *on_event,
                                  void *arg);
+
+/*
+ * The same for a text that comes in pieces, in memory that does not grow with it: besides the
+ * nesting only the token that is under way is held, `max_token` bytes of it at most (ERR_LIMIT).
+ * A walk that on_event stopped goes on to take bytes and looks at them no more. After an error the
+ * same error is given again.
+ */
+struct json_stream;
+
+/* NULL: no memory. */
+struct json_stream *json_stream_new(unsigned max_depth, size_t max_token, json_event_f *on_event,
+                                    void *arg);
+YT_MUST_CHECK enum err json_stream_feed(struct json_stream *s, struct slice bytes);
+/* ERR_PROTO when the text is not complete. */
+YT_MUST_CHECK enum err json_stream_finish(struct json_stream *s);
+void json_stream_free(struct json_stream **s);
 
 #endif

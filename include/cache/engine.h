@@ -89,6 +89,10 @@ struct lookup {
     struct arena *arena;
     struct slice id; /* for the log */
     bool head_only;
+    bool only_held;    /* never ask the upstream: ERROR with PLAN_ERR_ONLY_CACHED instead */
+    struct pipe *body; /* of the request, or NULL; the fill becomes its reading end */
+    bool has_body_length;
+    uint64_t body_length;
     /* From the reactor, never from within lookup_start. */
     void (*on_ready)(struct lookup *l); /* once: state is no longer LOOKUP_WAITING */
     void (*on_body)(struct lookup *l);  /* lookup_body may have more now */

@@ -11,11 +11,15 @@
 #define HTTP_FIELD_ROWS(X)                                                                         \
     X(ACCEPT, "accept")                                                                            \
     X(ACCEPT_ENCODING, "accept-encoding")                                                          \
+    X(ACCEPT_RANGES, "accept-ranges")                                                              \
     X(AGE, "age")                                                                                  \
     X(AUTHORIZATION, "authorization")                                                              \
     X(CACHE_CONTROL, "cache-control")                                                              \
     X(CONNECTION, "connection")                                                                    \
+    X(CONTENT_DISPOSITION, "content-disposition")                                                  \
     X(CONTENT_ENCODING, "content-encoding")                                                        \
+    X(CONTENT_LANGUAGE, "content-language")                                                        \
+    X(CONTENT_LOCATION, "content-location")                                                        \
     X(CONTENT_LENGTH, "content-length")                                                            \
     X(CONTENT_RANGE, "content-range")                                                              \
     X(CONTENT_TYPE, "content-type")                                                                \
@@ -24,6 +28,7 @@
     X(DOCKER_CONTENT_DIGEST, "docker-content-digest")                                              \
     X(ETAG, "etag")                                                                                \
     X(EXPECT, "expect")                                                                            \
+    X(EXPIRES, "expires")                                                                          \
     X(HOST, "host")                                                                                \
     X(IF_MODIFIED_SINCE, "if-modified-since")                                                      \
     X(IF_NONE_MATCH, "if-none-match")                                                              \
@@ -32,18 +37,24 @@
     X(LAST_MODIFIED, "last-modified")                                                              \
     X(LINK, "link")                                                                                \
     X(LOCATION, "location")                                                                        \
+    X(NPM_NOTICE, "npm-notice")                                                                    \
+    X(NPM_OTP, "npm-otp")                                                                          \
     X(OCI_FILTERS_APPLIED, "oci-filters-applied")                                                  \
+    X(PRAGMA, "pragma")                                                                            \
     X(PROXY_CONNECTION, "proxy-connection")                                                        \
     X(RANGE, "range")                                                                              \
     X(RETRY_AFTER, "retry-after")                                                                  \
+    X(SET_COOKIE, "set-cookie")                                                                    \
     X(TE, "te")                                                                                    \
     X(TRAILER, "trailer")                                                                          \
     X(TRANSFER_ENCODING, "transfer-encoding")                                                      \
     X(UPGRADE, "upgrade")                                                                          \
     X(USER_AGENT, "user-agent")                                                                    \
+    X(VARY, "vary")                                                                                \
     X(VIA, "via")                                                                                  \
     X(WARNING, "warning")                                                                          \
-    X(WWW_AUTHENTICATE, "www-authenticate")
+    X(WWW_AUTHENTICATE, "www-authenticate")                                                        \
+    X(X_PYPI_LAST_SERIAL, "x-pypi-last-serial")
 
 enum http_field_id {
     HF_OTHER = 0,

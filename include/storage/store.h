@@ -43,12 +43,20 @@ struct store_entry {
     struct slice fields; /* further lines for the client, "Name: value\r\n" each */
     struct slice etag;   /* the upstream's validator, as received */
     struct slice last_modified;
+    struct slice url;      /* where the body came from, after redirects; may be empty */
     struct digest content; /* SHA-256 of the body; names it in blobs/ or in the index */
     struct digest shown;   /* the digest that the protocol calls it by; may be DIGEST_NONE */
     uint64_t size;
     int64_t fetched_ms;   /* wall clock: when the body was received */
     int64_t validated_ms; /* wall clock: when it was last known to be current */
     bool immutable;
+    bool gzip;               /* the body is gzip-coded */
+    struct digest made_from; /* the content that it was made from; DIGEST_NONE: from none */
+    /* For what obeys its upstream's rules of freshness (RFC 9111); else 0. */
+    bool has_lifetime;
+    int64_t lifetime_ms;  /* how long it was fresh for, from validated_ms on; may be 0 */
+    bool must_revalidate; /* never to be served stale */
+    struct slice vary;    /* this entry has no body: it names the request fields that decide */
 };
 
 struct store_options {

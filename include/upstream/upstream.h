@@ -7,7 +7,8 @@
 
 #include "base/config.h"
 #include "base/err.h"
-#include "http/fields.h"
+#include "base/pipe.h"
+#include "http/request.h"
 #include "io/reactor.h"
 
 struct upstream;     /* one server */
@@ -54,18 +55,37 @@ YT_MUST_CHECK enum err uplink_new(struct reactor *reactor, struct tokens *tokens
  */
 void uplink_free(struct uplink **uplink);
 
-enum fetch_method { FETCH_GET, FETCH_HEAD };
-
+/*
+ * HTTP_GET and HTTP_HEAD go round the upstreams until one answers. Any other method may change
+ * something: it is sent once, to the first upstream that is not known to be down, and follows no
+ * redirect.
+ */
 struct fetch_request {
     struct upstream_set *set;
-    enum fetch_method method;
-    struct slice path;          /* raw path and query */
+    enum http_method method;
+    struct slice method_text; /* for HTTP_METHOD_OTHER */
+    struct slice path;        /* raw path and query */
+    /*
+     * Absolute, instead of path; or empty. What lies below the base of one of the upstreams is
+     * asked of all of them, in order, by its path below the base. Any other place is asked without
+     * credentials, tells nothing about an upstream's health, and may not be at an address that
+     * reaches less far than the upstreams (address.h).
+     */
+    struct slice url;
     struct slice scope;         /* for the token; empty: what the challenge asks */
     struct slice accept;        /* empty: none */
     struct slice etag;          /* If-None-Match; empty: none */
     struct slice last_modified; /* If-Modified-Since; empty: none */
     uint64_t offset;            /* > 0: Range from here on */
     struct slice if_range;
+    bool takes_gzip;            /* Accept-Encoding: gzip, not identity */
+    struct slice authorization; /* the client's own, for the upstreams' own origins; else empty.
+                                   Neither the cache's account nor a token is used then */
+    const struct slice *lines;  /* further fields, "Name: value" */
+    size_t line_count;
+    struct pipe *body;    /* NULL: none. The fetch is its reading end and leaves it */
+    bool has_body_length; /* else the body goes in chunks */
+    uint64_t body_length;
     struct slice id; /* the request's or fill's id, for the log */
 };
 
@@ -74,9 +94,10 @@ struct fetch_head {
     int status;
     struct http_fields fields; /* live until the fetch is over */
     bool has_length;
-    uint64_t length; /* of this body; for HEAD and 304 of the body that a GET would have */
-    bool framed;     /* by length or chunks; false: the end is where the connection ends */
-    bool refused;    /* a 401 or 403 that no credentials of the cache's own can change */
+    uint64_t length;  /* of this body; for HEAD and 304 of the body that a GET would have */
+    bool framed;      /* by length or chunks; false: the end is where the connection ends */
+    bool refused;     /* a 401 or 403 that no credentials of the cache's own can change */
+    struct slice url; /* that gave this answer: absolute, after redirects; lives as the fields do */
 };
 
 enum fetch_flow {

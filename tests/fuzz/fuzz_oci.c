@@ -103,7 +103,8 @@ static void check_request(const struct http_request *request, struct slice host,
                           struct slice body, bool (*known)(void *arg, struct slice name))
 {
     const struct protocol *oci = protocols[0];
-    struct plan_input in = {.request = request, .upstream_host = host, .cache = true};
+    static const struct config_route config = {.cache = true};
+    struct plan_input in = {.request = request, .upstream_host = host, .config = &config};
     struct arena a;
     struct plan plan;
 

@@ -436,7 +436,7 @@ static void chain_done(void *arg, enum err result, const struct errinfo *info)
         reactor_stop(c->loop.reactor);
 }
 
-static void run_chain(struct chain *c, struct upstream_set *set, enum fetch_method method)
+static void run_chain(struct chain *c, struct upstream_set *set, enum http_method method)
 {
     struct tokens *tokens = tokens_new();
     loop_open(&c->loop);
@@ -454,7 +454,7 @@ static void run_chain(struct chain *c, struct upstream_set *set, enum fetch_meth
 static void test_connection_outlives_a_small_abort(void **state)
 {
     (void)state;
-    static const enum fetch_method methods[] = {FETCH_GET, FETCH_HEAD};
+    static const enum http_method methods[] = {HTTP_GET, HTTP_HEAD};
     for (size_t i = 0; i < 2; i++) {
         struct site site;
         struct chain c = {.head_flow = FETCH_ABORT, .left = 4};

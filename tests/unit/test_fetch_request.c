@@ -110,7 +110,7 @@ static void test_head_request(void **state)
     (void)state;
     struct server *s = server_start(answer_hello, NULL);
     struct fetched r = {.status = 0};
-    struct fetch_request request = {.method = FETCH_HEAD, .path = SLICE("/v2/a")};
+    struct fetch_request request = {.method = HTTP_HEAD, .path = SLICE("/v2/a")};
     ask(s, &request, &r);
     assert_int_equal(r.result, ERR_OK);
     assert_true(r.has_length && r.framed);
