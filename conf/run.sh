@@ -37,5 +37,19 @@ podman, skopeo, CRI-O: in /etc/containers/registries.conf.d/yantian.conf
     location = "127.0.0.1:5000/docker.io"
     insecure = true
 
+pip: in ~/.config/pip/pip.conf
+    [global]
+    index-url = http://127.0.0.1:5000/pypi/simple/
+
+uv:
+    export UV_DEFAULT_INDEX=http://127.0.0.1:5000/pypi/simple/
+
+npm, pnpm, yarn 1: in ~/.npmrc
+    registry=http://127.0.0.1:5000/npm/
+
+yarn berry: in ~/.yarnrc.yml
+    npmRegistryServer: "http://127.0.0.1:5000/npm"
+    unsafeHttpWhitelist: ["127.0.0.1"]
+
 EOF
 exec "$binary" serve -c "$config"

@@ -74,9 +74,10 @@ struct plan_input {
 struct plan;
 
 /*
- * The protocol's way to say an error. `detail`: the plan's resource for NOT_FOUND and DENIED, what
- * is served here for NO_ROUTE, else a sentence for people; may be empty. Pure and never fails:
- * texts go into the arena, and without room there a fixed page is given.
+ * The protocol's way to say an error. `detail`: the plan's resource for NOT_FOUND, DENIED,
+ * CREDENTIALS and FORBIDDEN, what is served here for NO_ROUTE, else a sentence for people; may be
+ * empty. Pure and never fails: texts go into the arena, and without room there a fixed page is
+ * given.
  */
 typedef void plan_error_f(struct arena *a, enum plan_error error, struct slice detail,
                           struct plan_page *page);
@@ -97,6 +98,7 @@ struct plan_fact {
     bool has_size;
     uint64_t size;
     struct slice url; /* where the file is: absolute http or https, without fragment */
+    bool foreign;     /* it is on a host that this route may not fetch from */
 };
 
 /* What a reading knows of the body that it reads. Everything outlives the reading. */
@@ -155,6 +157,7 @@ struct plan {
      * HTTP_GET and HTTP_HEAD follow the client's own method.
      */
     enum http_method method;
+    struct slice method_text;  /* for HTTP_METHOD_OTHER */
     bool takes_body;           /* the client's request body goes with it */
     const struct slice *lines; /* further request fields, "Name: value" */
     size_t line_count;
@@ -178,8 +181,9 @@ struct plan {
     const struct plan *source;
     const struct plan_reader *rewrite;
     bool gzips;
-    struct slice link_base; /* for the rewriter: what absolute links start with */
-    struct slice page_name; /* for the rewriter: whose page it is */
+    struct slice link_base;            /* for the rewriter: what absolute links start with */
+    struct slice page_name;            /* for the rewriter: whose page it is */
+    const struct config_route *config; /* for `find`: from where it may be fetched; or NULL */
 
     /*
      * Served only if one of these pages names it: the first that is held is read by `find`, which
@@ -203,6 +207,12 @@ struct plan {
     enum plan_refresh refresh;
     enum plan_head head;
     plan_inspect_f *inspect; /* or NULL; then max_size is set and small enough to map */
+    /*
+     * Or NULL: reads the complete body, decoded, on a background thread before anything is stored,
+     * with a fact that nobody looks at (so it may be what `find` is of other plans, with an empty
+     * `wanted`). ERR_CORRUPT: it is not stored.
+     */
+    const struct plan_reader *check;
 
     /*
      * The field in which this protocol's servers say the digest of the body, and in which it is

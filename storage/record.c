@@ -2,8 +2,15 @@
 
 #include <assert.h>
 
-enum { ENTRY_VERSION = 1, BLOB_VERSION = 1, TOTALS_VERSION = 1 };
-enum { ENTRY_IMMUTABLE = 1, ENTRY_INLINE = 2 };
+enum { ENTRY_VERSION = 2, BLOB_VERSION = 1, TOTALS_VERSION = 1 };
+enum {
+    ENTRY_IMMUTABLE = 1,
+    ENTRY_INLINE = 2,
+    ENTRY_GZIP = 4,
+    ENTRY_LIFETIME = 8,
+    ENTRY_MUST_REVALIDATE = 16,
+    ENTRY_FLAGS = 31
+};
 enum { BLOB_INLINE = 1 };
 enum { TOTALS_CLEAN = 1 };
 enum { STATUS_MIN = 100, STATUS_MAX = 599 };
@@ -113,16 +120,16 @@ static struct slice read_slice(struct reading *r)
 
 static void read_digest(struct reading *r, struct digest *d)
 {
-    uint64_t algo = read_number(r, 1);
+    enum digest_algo algo = (enum digest_algo)read_number(r, 1);
+    size_t n = digest_bytes(algo);
 
     *d = (struct digest){.algo = DIGEST_NONE};
-    if (algo != DIGEST_NONE && algo != DIGEST_SHA256 && algo != DIGEST_SHA512)
+    if (algo != DIGEST_NONE && n == 0)
         r->failed = true;
-    size_t n = r->failed ? 0 : digest_bytes((enum digest_algo)algo);
     const char *p = read_bytes(r, n);
     if (!p || n == 0)
         return;
-    d->algo = (enum digest_algo)algo;
+    d->algo = algo;
     memcpy(d->bytes, p, n);
 }
 
@@ -152,6 +159,13 @@ static uint64_t time_bits(int64_t ms)
     return ms < 0 ? 0 : (uint64_t)ms;
 }
 
+static unsigned flags_of(const struct store_entry *entry)
+{
+    return (entry->immutable ? ENTRY_IMMUTABLE : 0) | (entry->gzip ? ENTRY_GZIP : 0) |
+           (entry->has_lifetime ? ENTRY_LIFETIME : 0) |
+           (entry->must_revalidate ? ENTRY_MUST_REVALIDATE : 0);
+}
+
 enum err record_encode_entry(const struct store_entry *entry, char out[STORE_RECORD_MAX], size_t *n)
 {
     struct writing w = {out, STORE_RECORD_MAX, false};
@@ -160,19 +174,24 @@ enum err record_encode_entry(const struct store_entry *entry, char out[STORE_REC
     if (entry->status < STATUS_MIN || entry->status > STATUS_MAX)
         return ERR_LIMIT;
     write_number(&w, ENTRY_VERSION, 1);
-    write_number(&w, entry->immutable ? ENTRY_IMMUTABLE : 0, 1);
+    write_number(&w, flags_of(entry), 1);
     write_number(&w, 0, 2); /* the length, when it is known */
     write_number(&w, (uint64_t)entry->status, 2);
     write_number(&w, entry->size, 8);
     write_number(&w, time_bits(entry->fetched_ms), 8);
     write_number(&w, time_bits(entry->validated_ms), 8);
+    if (entry->has_lifetime)
+        write_number(&w, time_bits(entry->lifetime_ms), 8);
     write_digest(&w, &entry->content);
     write_digest(&w, &entry->shown);
+    write_digest(&w, &entry->made_from);
     write_slice(&w, entry->name);
     write_slice(&w, entry->content_type);
     write_slice(&w, entry->fields);
     write_slice(&w, entry->etag);
     write_slice(&w, entry->last_modified);
+    write_slice(&w, entry->url);
+    write_slice(&w, entry->vary);
     *n = STORE_RECORD_MAX - w.left;
     if (w.overflow)
         return ERR_LIMIT;
@@ -184,22 +203,32 @@ enum err record_encode_entry(const struct store_entry *entry, char out[STORE_REC
 enum err record_decode_entry(struct slice record, struct store_entry *entry)
 {
     unsigned flags;
-    struct reading r = read_head(record, ENTRY_VERSION, ENTRY_IMMUTABLE | ENTRY_INLINE, &flags);
+    struct reading r = read_head(record, ENTRY_VERSION, ENTRY_FLAGS, &flags);
 
-    *entry = (struct store_entry){.immutable = flags & ENTRY_IMMUTABLE};
+    *entry = (struct store_entry){
+        .immutable = flags & ENTRY_IMMUTABLE,
+        .gzip = flags & ENTRY_GZIP,
+        .has_lifetime = flags & ENTRY_LIFETIME,
+        .must_revalidate = flags & ENTRY_MUST_REVALIDATE,
+    };
     if (read_number(&r, 2) != record.n)
         return ERR_CORRUPT;
     entry->status = (int)read_number(&r, 2);
     entry->size = read_number(&r, 8);
     entry->fetched_ms = read_time(&r);
     entry->validated_ms = read_time(&r);
+    if (entry->has_lifetime)
+        entry->lifetime_ms = read_time(&r);
     read_digest(&r, &entry->content);
     read_digest(&r, &entry->shown);
+    read_digest(&r, &entry->made_from);
     entry->name = read_slice(&r);
     entry->content_type = read_slice(&r);
     entry->fields = read_slice(&r);
     entry->etag = read_slice(&r);
     entry->last_modified = read_slice(&r);
+    entry->url = read_slice(&r);
+    entry->vary = read_slice(&r);
     if (entry->status < STATUS_MIN || entry->status > STATUS_MAX ||
         entry->content.algo != DIGEST_SHA256)
         return ERR_CORRUPT;
@@ -211,7 +240,7 @@ enum err record_decode_entry(struct slice record, struct store_entry *entry)
 enum err record_split_value(struct slice value, struct entry_value *parts)
 {
     unsigned flags;
-    struct reading r = read_head(value, ENTRY_VERSION, ENTRY_IMMUTABLE | ENTRY_INLINE, &flags);
+    struct reading r = read_head(value, ENTRY_VERSION, ENTRY_FLAGS, &flags);
     size_t n = (size_t)read_number(&r, 2);
 
     if (r.failed || n < ENTRY_HEAD_BYTES || n > value.n || n > STORE_RECORD_MAX)

@@ -72,7 +72,7 @@ static void read_default(const struct config_reader *r, const struct config_key 
 
     if (key->kind == CONFIG_MAP)
         read_section(r, key->items, NULL, base);
-    else if (key->kind != CONFIG_HOSTS) /* whose default is the empty list */
+    else if (!config_is_texts(key->kind)) /* whose default is the empty list */
         config_read_value(r, key, &node, base + key->offset);
 }
 
@@ -123,7 +123,7 @@ static struct config_owner *new_owner(void)
 }
 
 static void read_tree(struct config_owner *owner, const struct yaml_node *root,
-                      const char *const *protocols, struct faults *faults)
+                      const struct config_protocol *const *protocols, struct faults *faults)
 {
     const struct config_reader r = {faults, &owner->arena, protocols};
 
@@ -131,8 +131,9 @@ static void read_tree(struct config_owner *owner, const struct yaml_node *root,
     config_check(&r, root, &owner->config);
 }
 
-enum err config_parse(const char *name, struct slice text, const char *const *protocols,
-                      struct config **out, struct buf *errors)
+enum err config_parse(const char *name, struct slice text,
+                      const struct config_protocol *const *protocols, struct config **out,
+                      struct buf *errors)
 {
     struct faults faults = {.n = 0};
     struct config_owner *owner = new_owner();
@@ -154,8 +155,8 @@ enum err config_parse(const char *name, struct slice text, const char *const *pr
     return ERR_OK;
 }
 
-enum err config_load(const char *file, const char *const *protocols, struct config **out,
-                     struct buf *errors)
+enum err config_load(const char *file, const struct config_protocol *const *protocols,
+                     struct config **out, struct buf *errors)
 {
     struct buf text;
     struct errinfo info;

@@ -144,6 +144,136 @@ static void check_defaults(const struct config_reader *r, const struct yaml_node
     }
 }
 
+/* --- keys that a protocol does not have --- */
+
+static const struct config_protocol *protocol_of(const struct config_reader *r,
+                                                 const struct config_route *route)
+{
+    for (const struct config_protocol *const *p = r->protocols; *p; p++)
+        if (route->protocol && slice_eq((*p)->name, slice_str(route->protocol)))
+            return *p;
+    return NULL;
+}
+
+/* What each key that not all protocols have is in this route: given, and of any meaning? */
+struct special_key {
+    const char *name;
+    bool given;
+    bool known;
+};
+
+static void check_special_keys(const struct config_reader *r, const struct yaml_node *node,
+                               const struct config_route *route, const struct config_protocol *p)
+{
+    const struct special_key keys[] = {
+        {"namespaces", route->namespaces.n > 0, p->root.n > 0},
+        {"default", route->is_default, p->root.n > 0},
+        {"prefix", route->prefix, p->root.n == 0},
+        {"auth", route->passthrough, p->takes_passthrough},
+        {"file_hosts", route->file_hosts.n > 0, p->takes_file_hosts},
+        {"immutable", route->immutable.n > 0, p->takes_immutable},
+    };
+
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (keys[i].given && !keys[i].known)
+            FAULT(r, yaml_tree_get(node, keys[i].name), NULL, "is not for routes of protocol %s",
+                  route->protocol);
+}
+
+/* --- what selects a route --- */
+
+static bool has_listener(const struct config *c, const struct config_route *route)
+{
+    for (size_t i = 0; i < c->listen_count; i++)
+        if (c->listen[i].route && route->name && strcmp(c->listen[i].route, route->name) == 0)
+            return true;
+    return false;
+}
+
+/* A fault in one of the keys that select a route has been reported: it would have selected. */
+static bool is_selected(const struct config *c, const struct config_route *route,
+                        const struct yaml_node *node)
+{
+    return is_given(yaml_tree_get(node, "prefix")) ||
+           yaml_tree_at(yaml_tree_get(node, "hosts"), 0) || has_listener(c, route);
+}
+
+/* Is `path` the prefix, or a path below it? */
+static bool is_under(const char *path, struct slice prefix)
+{
+    struct slice s = slice_str(path);
+    return slice_starts(s, prefix) && (s.n == prefix.n || s.p[prefix.n] == '/');
+}
+
+static const struct config_protocol *protocol_above(const struct config_reader *r, const char *path)
+{
+    for (const struct config_protocol *const *p = r->protocols; *p; p++)
+        if ((*p)->root.n && is_under(path, (*p)->root))
+            return *p;
+    return NULL;
+}
+
+/* The first route before route `i` with the same prefix, or NULL. */
+static const struct config_route *earlier_prefix(const struct config *c, size_t i)
+{
+    for (size_t j = 0; j < i; j++)
+        if (c->routes[j].prefix && strcmp(c->routes[j].prefix, c->routes[i].prefix) == 0)
+            return &c->routes[j];
+    return NULL;
+}
+
+static void check_prefix(const struct config_reader *r, const struct yaml_node *node,
+                         const struct config *c, size_t i)
+{
+    const char *prefix = c->routes[i].prefix;
+    const struct config_protocol *above = protocol_above(r, prefix);
+    const struct config_route *other = earlier_prefix(c, i);
+
+    if (above)
+        FAULT(r, node, NULL, "all that is under %.*s belongs to protocol %.*s",
+              SLICE_ARG(above->root), SLICE_ARG(above->name));
+    if (other)
+        FAULT(r, node, NULL, "the route at line %u has this prefix already", other->line);
+}
+
+/* Credentials are meant for one upstream, and never mixed with the cache's own account. */
+static void check_passthrough(const struct config_reader *r, const struct yaml_node *route)
+{
+    const struct yaml_node *upstreams = yaml_tree_get(route, "upstreams");
+
+    if (upstreams && upstreams->count > 1)
+        FAULT(r, yaml_tree_get(route, "auth"), NULL,
+              "passthrough is for one upstream, to which the credentials belong");
+    for (size_t i = 0; upstreams && i < upstreams->count; i++) {
+        const struct yaml_node *username = yaml_tree_get(yaml_tree_at(upstreams, i), "username");
+        if (is_given(username))
+            FAULT(r, username, NULL, "may not be given where auth is passthrough");
+    }
+}
+
+static void check_routes(const struct config_reader *r, const struct yaml_node *root,
+                         const struct config *c)
+{
+    for (size_t i = 0; i < c->route_count; i++) {
+        const struct config_route *route = &c->routes[i];
+        const struct config_protocol *protocol = protocol_of(r, route);
+        const struct yaml_node *node = yaml_tree_at(yaml_tree_get(root, "routes"), i);
+        if (!protocol)
+            continue; /* which has been reported */
+        check_special_keys(r, node, route, protocol);
+        if (protocol->root.n == 0 && !is_selected(c, route, node))
+            FAULT(
+                r, node, NULL,
+                "nothing selects this route: it needs prefix, hosts, or a listener that names it");
+        if (protocol->root.n == 0 && route->prefix)
+            check_prefix(r, yaml_tree_get(node, "prefix"), c, i);
+        if (protocol->takes_passthrough && route->passthrough)
+            check_passthrough(r, node);
+    }
+}
+
+/* --- accounts --- */
+
 static void check_credentials(const struct config_reader *r, const struct yaml_node *upstream)
 {
     const struct yaml_node *username = yaml_tree_get(upstream, "username");
@@ -179,5 +309,6 @@ void config_check(const struct config_reader *r, const struct yaml_node *root,
     check_twins(r, root);
     check_listeners(r, root, config);
     check_defaults(r, root, config);
+    check_routes(r, root, config);
     check_upstreams(r, root);
 }

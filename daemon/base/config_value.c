@@ -1,14 +1,11 @@
 #include "config_value.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 
-#include "base/config.h"
+#include "config_grammar.h"
 #include "read_file.h"
 
 enum {
-    HOST_MAX = 253, /* RFC 1035 section 2.3.4, in text */
-    LABEL_MAX = 63,
     NAME_MAX_BYTES = 64,
     PASSWORD_MAX = 16384, /* some registries take a whole key file as the password */
     CA_FILE_MAX = 16 << 20,
@@ -30,34 +27,6 @@ static char *keep(const struct config_reader *r, struct slice s)
     if (s.n)
         memcpy(p, s.p, s.n);
     return p;
-}
-
-/* --- characters --- */
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool is_alnum(char c)
-{
-    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool has_control(struct slice s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
-            return true;
-    return false;
-}
-
-static bool is_visible(struct slice s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] <= ' ' || s.p[i] > '~')
-            return false;
-    return true;
 }
 
 /* --- numbers with units --- */
@@ -88,7 +57,7 @@ static bool parse_number(struct slice s, const struct unit *units, int64_t *valu
     size_t digits = 0;
     uint64_t number;
 
-    while (digits < s.n && is_digit(s.p[digits]))
+    while (digits < s.n && grammar_is_digit(s.p[digits]))
         digits++;
     if (!slice_u64(slice_to(s, digits), &number))
         return false;
@@ -103,82 +72,6 @@ static void add_number(struct buf *out, const struct unit *units, int64_t value)
     while (units[1].name && (value == 0 || value % units->factor))
         units++;
     buf_addf(out, "%lld%s", (long long)(value / units->factor), units->name);
-}
-
-/* --- hosts and URLs --- */
-
-/* Letters, digits, '-' and (seen in container networks) '_'; no '-' at either end. */
-static bool is_label(struct slice s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (!is_alnum(s.p[i]) && s.p[i] != '-' && s.p[i] != '_')
-            return false;
-    return s.n > 0 && s.n <= LABEL_MAX && s.p[0] != '-' && s.p[s.n - 1] != '-';
-}
-
-static bool is_ip(int family, struct slice s)
-{
-    char text[INET6_ADDRSTRLEN + 1];
-    unsigned char address[sizeof(struct in6_addr)];
-
-    if (s.n >= sizeof text)
-        return false;
-    memcpy(text, s.p, s.n);
-    text[s.n] = '\0';
-    return inet_pton(family, text, address) == 1;
-}
-
-/* A name, an IPv4 address, or an IPv6 address in brackets. */
-static bool is_host(struct slice s)
-{
-    bool numeric = true;
-
-    if (s.n == 0 || s.n > HOST_MAX)
-        return false;
-    if (s.p[0] == '[')
-        return s.n > 2 && s.p[s.n - 1] == ']' && is_ip(AF_INET6, slice_of(s.p + 1, s.n - 2));
-    for (size_t i = 0; i < s.n; i++)
-        numeric = numeric && (is_digit(s.p[i]) || s.p[i] == '.');
-    if (numeric)
-        return is_ip(AF_INET, s);
-    for (;;) {
-        size_t dot = slice_find(s, '.');
-        if (!is_label(slice_to(s, dot)))
-            return false;
-        if (dot == s.n)
-            return true;
-        s = slice_from(s, dot + 1);
-    }
-}
-
-static bool is_port(struct slice s)
-{
-    uint64_t port;
-    return s.n <= 5 && slice_u64(s, &port) && port >= 1 && port <= 65535;
-}
-
-static bool is_host_and_port(struct slice s)
-{
-    size_t colon = slice_rfind(s, ':');
-    return colon < s.n && is_port(slice_from(s, colon + 1)) && is_host(slice_to(s, colon));
-}
-
-static bool is_authority(struct slice s)
-{
-    return is_host(s) || is_host_and_port(s);
-}
-
-/* Takes "scheme://" off the front if it is one of those in the list. */
-static bool take_scheme(struct slice *s, const char *const *schemes)
-{
-    for (; *schemes; schemes++) {
-        struct slice scheme = slice_str(*schemes);
-        if (slice_starts(*s, scheme)) {
-            *s = slice_from(*s, scheme.n);
-            return true;
-        }
-    }
-    return false;
 }
 
 /* --- one reader per kind --- */
@@ -202,7 +95,8 @@ static void read_name(const struct config_reader *r, const struct config_key *ke
     bool good = s.n <= NAME_MAX_BYTES;
 
     for (size_t i = 0; i < s.n; i++)
-        good = good && (is_alnum(s.p[i]) || s.p[i] == '.' || s.p[i] == '_' || s.p[i] == '-');
+        good =
+            good && (grammar_is_alnum(s.p[i]) || s.p[i] == '.' || s.p[i] == '_' || s.p[i] == '-');
     if (good)
         read_string(r, key, node, at);
     else
@@ -214,14 +108,14 @@ static void read_protocol(const struct config_reader *r, const struct config_key
 {
     struct buf names;
 
-    for (const char *const *p = r->protocols; *p; p++)
-        if (slice_eq(node->text, slice_str(*p))) {
+    for (const struct config_protocol *const *p = r->protocols; *p; p++)
+        if (slice_eq(node->text, (*p)->name)) {
             read_string(r, key, node, at);
             return;
         }
     buf_init(&names, FAULT_TEXT_MAX);
-    for (const char *const *p = r->protocols; *p; p++)
-        buf_addf(&names, "%s%s", p == r->protocols ? "" : ", ", *p);
+    for (const struct config_protocol *const *p = r->protocols; *p; p++)
+        buf_addf(&names, "%s%.*s", p == r->protocols ? "" : ", ", SLICE_ARG((*p)->name));
     FAULT(r, node, "must be one of: %.*s", SLICE_ARG(buf_slice(&names)));
     buf_free(&names);
 }
@@ -229,7 +123,7 @@ static void read_protocol(const struct config_reader *r, const struct config_key
 static void read_address(const struct config_reader *r, const struct config_key *key,
                          const struct yaml_node *node, void *at)
 {
-    if (is_host_and_port(node->text))
+    if (grammar_is_host_and_port(node->text))
         read_string(r, key, node, at);
     else
         FAULT(r, node, "must be host:port or [v6]:port, with a port from 1 to 65535");
@@ -243,13 +137,13 @@ static void read_url(const struct config_reader *r, const struct config_key *key
     struct slice url = node->text;
 
     (void)key;
-    bool known_scheme = take_scheme(&rest, schemes);
+    bool known_scheme = grammar_take_scheme(&rest, schemes);
     struct slice authority = slice_to(rest, slice_find(rest, '/'));
     if (slice_find(rest, '?') < rest.n || slice_find(rest, '#') < rest.n) {
         FAULT(r, node, "must have no query and no fragment");
     } else if (slice_find(authority, '@') < authority.n) {
         FAULT(r, node, "must hold no credentials: use username and password_file");
-    } else if (!known_scheme || !is_authority(authority) || !is_visible(rest)) {
+    } else if (!known_scheme || !grammar_is_authority(authority) || !grammar_is_uri_text(rest)) {
         FAULT(r, node, "must be http://host[:port][/path] or https://host[:port][/path]");
     } else {
         while (url.p[url.n - 1] == '/')
@@ -258,20 +152,36 @@ static void read_url(const struct config_reader *r, const struct config_key *key
     }
 }
 
+static void read_prefix(const struct config_reader *r, const struct config_key *key,
+                        const struct yaml_node *node, void *at)
+{
+    (void)key;
+    struct slice path = node->text;
+    if (slice_ends(path, SLICE("/")))
+        path.n--;
+    if (grammar_is_path(path))
+        *(char **)at = keep(r, path);
+    else
+        FAULT(
+            r, node,
+            "must be a path such as /pypi: letters, digits, '.', '_', '~' and '-' between slashes");
+}
+
 /* A proxy's URL may hold credentials; libcurl takes them from there. */
 static void read_proxy(const struct config_reader *r, const struct config_key *key,
                        const struct yaml_node *node, void *at)
 {
     static const char *const schemes[] = {"http://", "https://", "socks5://", "socks5h://", NULL};
     struct slice rest = node->text;
-    bool known_scheme = take_scheme(&rest, schemes);
+    bool known_scheme = grammar_take_scheme(&rest, schemes);
     size_t slash = slice_find(rest, '/');
     struct slice authority = slice_to(rest, slash);
     size_t userinfo_end = slice_rfind(authority, '@');
 
     if (userinfo_end < authority.n)
         authority = slice_from(authority, userinfo_end + 1);
-    if (known_scheme && is_authority(authority) && is_visible(rest) && slash + 1 >= rest.n)
+    if (known_scheme && grammar_is_authority(authority) && grammar_is_visible(rest) &&
+        slash + 1 >= rest.n)
         read_string(r, key, node, at);
     else
         FAULT(r, node, "must be scheme://host:port with the scheme http, https, socks5 or socks5h");
@@ -385,8 +295,9 @@ static void add_choices(const struct config_key *key, struct buf *out)
     }
 }
 
-static void read_enum(const struct config_reader *r, const struct config_key *key,
-                      const struct yaml_node *node, void *at)
+/* The index of the text among the choices; false, and a fault, when it is none of them. */
+static bool find_choice(const struct config_reader *r, const struct config_key *key,
+                        const struct yaml_node *node, unsigned *found)
 {
     struct slice rest = slice_str(key->choices);
     struct buf names;
@@ -394,8 +305,8 @@ static void read_enum(const struct config_reader *r, const struct config_key *ke
     for (unsigned index = 0; rest.n; index++) {
         struct slice choice = slice_to(rest, slice_find(rest, '|'));
         if (slice_eq(choice, node->text)) {
-            memcpy(at, &index, sizeof index);
-            return;
+            *found = index;
+            return true;
         }
         rest = slice_from(rest, choice.n + 1);
     }
@@ -403,6 +314,23 @@ static void read_enum(const struct config_reader *r, const struct config_key *ke
     add_choices(key, &names);
     FAULT(r, node, "must be one of: %.*s", SLICE_ARG(buf_slice(&names)));
     buf_free(&names);
+    return false;
+}
+
+static void read_enum(const struct config_reader *r, const struct config_key *key,
+                      const struct yaml_node *node, void *at)
+{
+    unsigned index;
+    if (find_choice(r, key, node, &index))
+        memcpy(at, &index, sizeof index);
+}
+
+static void read_either(const struct config_reader *r, const struct config_key *key,
+                        const struct yaml_node *node, void *at)
+{
+    unsigned index;
+    if (find_choice(r, key, node, &index))
+        *(bool *)at = index == 1;
 }
 
 /* Enumerations are read and written as what gcc and clang make of them. */
@@ -418,7 +346,7 @@ static bool check_scalar(const struct config_reader *r, const struct config_key 
         FAULT(r, node, "has no value");
     else if (node->kind != NODE_TEXT)
         FAULT(r, node, "must be one value, not a %s", node->kind == NODE_MAP ? "map" : "list");
-    else if (has_control(node->text))
+    else if (grammar_has_control(node->text))
         FAULT(r, node, "must hold no line end and no other control character");
     else if (node->text.n == 0 && !(key->fallback && key->fallback[0] == '\0'))
         FAULT(r, node, "must not be empty");
@@ -427,26 +355,54 @@ static bool check_scalar(const struct config_reader *r, const struct config_key 
     return false;
 }
 
-static void read_hosts(const struct config_reader *r, const struct config_key *key,
-                       const struct yaml_node *node, void *at)
-{
-    struct config_strings *strings = at;
+/* --- lists of texts --- */
 
+struct texts_row {
+    const char *what;
+    bool (*is_good)(struct slice text);
+    const char *form; /* of one text */
+};
+
+static void read_texts(const struct config_reader *r, const struct config_key *key,
+                       const struct yaml_node *node, struct config_strings *strings,
+                       const struct texts_row *row)
+{
     if (node->kind == NODE_BAD)
         return;
     if (node->kind != NODE_LIST) {
-        FAULT(r, node, "must be a list of host names");
+        FAULT(r, node, "must be a list of %s", row->what);
         return;
     }
     strings->v = config_zalloc(r, node->count * sizeof strings->v[0]);
     for (const struct yaml_node *item = node->first; item; item = item->next) {
         if (!check_scalar(r, key, item))
             continue;
-        if (is_authority(item->text))
+        if (row->is_good(item->text))
             strings->v[strings->n++] = keep(r, item->text);
         else
-            FAULT(r, item, "must be a host name, with :port if need be");
+            FAULT(r, item, "must be %s", row->form);
     }
+}
+
+static void read_hosts(const struct config_reader *r, const struct config_key *key,
+                       const struct yaml_node *node, void *at)
+{
+    static const struct texts_row row = {"host names", grammar_is_authority,
+                                         "a host name, with :port if need be"};
+    read_texts(r, key, node, at, &row);
+}
+
+static void read_patterns(const struct config_reader *r, const struct config_key *key,
+                          const struct yaml_node *node, void *at)
+{
+    static const struct texts_row row = {"patterns", grammar_is_visible,
+                                         "a pattern of visible ASCII characters"};
+    read_texts(r, key, node, at, &row);
+}
+
+bool config_is_texts(enum config_kind kind)
+{
+    return kind == CONFIG_HOSTS || kind == CONFIG_PATTERNS;
 }
 
 struct kind_row {
@@ -463,12 +419,15 @@ static const struct kind_row kinds[] = {
     [CONFIG_PROXY] = {"URL", read_proxy},
     [CONFIG_FILE] = {"file", read_readable_file},
     [CONFIG_PASSWORD_FILE] = {"file", read_password},
+    [CONFIG_PREFIX] = {"path", read_prefix},
     [CONFIG_HOSTS] = {"list of hosts", read_hosts},
+    [CONFIG_PATTERNS] = {"list of patterns", read_patterns},
     [CONFIG_BOOL] = {"true or false", read_bool},
     [CONFIG_INT] = {"number", read_number},
     [CONFIG_DURATION] = {"duration", read_number},
     [CONFIG_SIZE] = {"size", read_number},
     [CONFIG_ENUM] = {"one of", read_enum},
+    [CONFIG_EITHER] = {"one of", read_either},
     [CONFIG_MAP] = {"map", NULL},
     [CONFIG_LIST] = {"list of maps", NULL},
 };
@@ -476,10 +435,12 @@ static const struct kind_row kinds[] = {
 void config_read_value(const struct config_reader *r, const struct config_key *key,
                        const struct yaml_node *node, void *at)
 {
-    if (key->kind == CONFIG_HOSTS)
-        read_hosts(r, key, node, at);
+    bool is_value = config_is_texts(key->kind);
+
     /* An empty text that is allowed stands for "not given". */
-    else if (check_scalar(r, key, node) && node->text.n > 0)
+    if (!is_value)
+        is_value = check_scalar(r, key, node) && node->text.n > 0;
+    if (is_value)
         kinds[key->kind].read(r, key, node, at);
 }
 

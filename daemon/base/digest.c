@@ -1,40 +1,145 @@
 /* The one user of libcrypto's hashes. */
 #include "base/digest.h"
 
+#include <errno.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 struct algo_row {
-    enum digest_algo algo;
-    struct slice prefix;
+    struct slice name;
     size_t bytes;
+    int strength;
+    bool in_oci;             /* image-spec registers it */
+    const char *crypto_name; /* as libcrypto calls it */
 };
 
 static const struct algo_row algo_rows[] = {
-    {DIGEST_SHA256, {"sha256:", 7}, SHA256_BYTES},
-    {DIGEST_SHA512, {"sha512:", 7}, SHA512_BYTES},
+    [DIGEST_SHA256] = {{"sha256", 6}, SHA256_BYTES, 4, true, "SHA256"},
+    [DIGEST_SHA512] = {{"sha512", 6}, SHA512_BYTES, 6, true, "SHA512"},
+    [DIGEST_SHA384] = {{"sha384", 6}, 48, 5, false, "SHA384"},
+    [DIGEST_SHA224] = {{"sha224", 6}, 28, 3, false, "SHA224"},
+    [DIGEST_SHA1] = {{"sha1", 4}, 20, 2, false, "SHA1"},
+    [DIGEST_MD5] = {{"md5", 3}, 16, 1, false, "MD5"},
 };
 
-static const struct algo_row *find_algo(enum digest_algo algo)
+enum { ALGO_COUNT = sizeof algo_rows / sizeof algo_rows[0] };
+
+/*
+ * Looked up once: a lookup by name in each hash costs more than hashing a small body. A system that
+ * is set up for approved algorithms only may lack the weak ones.
+ */
+static pthread_once_t fetch_once = PTHREAD_ONCE_INIT;
+static EVP_MD *fetched[ALGO_COUNT];
+
+/* libcrypto fails here only when memory is out or it is not installed whole. */
+static void require(bool ok)
 {
-    for (size_t i = 0; i < sizeof algo_rows / sizeof algo_rows[0]; i++)
-        if (algo_rows[i].algo == algo)
-            return &algo_rows[i];
-    return NULL;
+    if (!ok)
+        abort();
+}
+
+static void fetch_algorithms(void)
+{
+    for (int i = DIGEST_NONE + 1; i < ALGO_COUNT; i++)
+        fetched[i] = EVP_MD_fetch(NULL, algo_rows[i].crypto_name, NULL);
+    require(fetched[DIGEST_SHA256] && fetched[DIGEST_SHA512]);
+}
+
+/* NULL: it cannot be computed here. */
+static const EVP_MD *md_of(enum digest_algo algo)
+{
+    pthread_once(&fetch_once, fetch_algorithms);
+    return fetched[algo];
 }
 
 size_t digest_bytes(enum digest_algo algo)
 {
-    const struct algo_row *row = find_algo(algo);
-    return row ? row->bytes : 0;
+    return (size_t)algo < ALGO_COUNT ? algo_rows[algo].bytes : 0;
 }
 
-/* --- text --- */
+bool digest_is_stronger(enum digest_algo a, enum digest_algo b)
+{
+    return algo_rows[a].strength > algo_rows[b].strength;
+}
+
+bool digest_equal(const struct digest *a, const struct digest *b)
+{
+    return a->algo == b->algo && memcmp(a->bytes, b->bytes, digest_bytes(a->algo)) == 0;
+}
+
+/* --- hex --- */
+
+void hex_encode(const unsigned char *bytes, size_t n, char *out)
+{
+    static const char hex[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < n; i++) {
+        *out++ = hex[bytes[i] >> 4];
+        *out++ = hex[bytes[i] & 15];
+    }
+    *out = '\0';
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return -1;
+}
+
+static int hex_value_any_case(char c)
+{
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : hex_value(c);
+}
+
+static bool decode_hex(struct slice text, int (*value_of)(char c), unsigned char *bytes, size_t n)
+{
+    if (text.n / 2 != n || text.n % 2)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        int high = value_of(text.p[2 * i]);
+        int low = value_of(text.p[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        bytes[i] = (unsigned char)(high << 4 | low);
+    }
+    return true;
+}
+
+bool hex_decode(struct slice text, unsigned char *bytes, size_t n)
+{
+    return decode_hex(text, hex_value, bytes, n);
+}
+
+struct slice digest_text(const struct digest *d, char out[DIGEST_TEXT_MAX])
+{
+    const struct algo_row *row = &algo_rows[d->algo];
+
+    if (d->algo == DIGEST_NONE) {
+        out[0] = '\0';
+        return slice_of(out, 0);
+    }
+    memcpy(out, row->name.p, row->name.n);
+    out[row->name.n] = ':';
+    hex_encode(d->bytes, row->bytes, out + row->name.n + 1);
+    return slice_of(out, row->name.n + 1 + 2 * row->bytes);
+}
+
+/* --- OCI --- */
 
 static bool is_lower_or_digit(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+static bool is_alphanumeric(char c)
+{
+    return is_lower_or_digit(c) || (c >= 'A' && c <= 'Z');
 }
 
 static bool is_separator(char c)
@@ -59,7 +164,7 @@ static bool is_encoded(struct slice s)
 {
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
-        if (!is_lower_or_digit(c) && !(c >= 'A' && c <= 'Z') && c != '=' && c != '_' && c != '-')
+        if (!is_alphanumeric(c) && c != '=' && c != '_' && c != '-')
             return false;
     }
     return s.n > 0;
@@ -68,101 +173,186 @@ static bool is_encoded(struct slice s)
 enum err digest_parse(struct slice text, struct digest *d)
 {
     size_t colon = slice_find(text, ':');
+    struct slice name = slice_to(text, colon);
+    struct slice encoded = slice_from(text, colon + 1);
 
     *d = (struct digest){.algo = DIGEST_NONE};
-    for (size_t i = 0; i < sizeof algo_rows / sizeof algo_rows[0]; i++) {
-        const struct algo_row *row = &algo_rows[i];
-        if (!slice_starts(text, row->prefix))
+    if (colon == text.n)
+        return ERR_PROTO;
+    for (int i = DIGEST_NONE + 1; i < ALGO_COUNT; i++) {
+        if (!algo_rows[i].in_oci || !slice_eq(name, algo_rows[i].name))
             continue;
-        if (!hex_decode(slice_from(text, row->prefix.n), d->bytes, row->bytes))
+        if (!hex_decode(encoded, d->bytes, algo_rows[i].bytes))
             return ERR_PROTO;
-        d->algo = row->algo;
+        d->algo = (enum digest_algo)i;
         return ERR_OK;
     }
-    if (colon == text.n || !is_algorithm(slice_to(text, colon)) ||
-        !is_encoded(slice_from(text, colon + 1)))
-        return ERR_PROTO;
-    return ERR_NOTFOUND;
+    return is_algorithm(name) && is_encoded(encoded) ? ERR_NOTFOUND : ERR_PROTO;
 }
 
-struct slice digest_text(const struct digest *d, char out[DIGEST_TEXT_MAX])
+/* By a name in any case; DIGEST_NONE when it cannot be computed here. */
+static enum digest_algo find_algo(struct slice name)
 {
-    const struct algo_row *row = find_algo(d->algo);
-
-    if (!row) {
-        out[0] = '\0';
-        return slice_of(out, 0);
-    }
-    memcpy(out, row->prefix.p, row->prefix.n);
-    hex_encode(d->bytes, row->bytes, out + row->prefix.n);
-    return slice_of(out, row->prefix.n + 2 * row->bytes);
+    for (int i = DIGEST_NONE + 1; i < ALGO_COUNT; i++)
+        if (slice_ieq(name, algo_rows[i].name) && md_of((enum digest_algo)i))
+            return (enum digest_algo)i;
+    return DIGEST_NONE;
 }
 
-bool digest_equal(const struct digest *a, const struct digest *b)
+/* As index pages and integrity metadata write them. */
+static bool is_loose_algorithm(struct slice s)
 {
-    return a->algo == b->algo && memcmp(a->bytes, b->bytes, digest_bytes(a->algo)) == 0;
-}
-
-void hex_encode(const unsigned char *bytes, size_t n, char *out)
-{
-    static const char hex[] = "0123456789abcdef";
-
-    for (size_t i = 0; i < n; i++) {
-        *out++ = hex[bytes[i] >> 4];
-        *out++ = hex[bytes[i] & 15];
-    }
-    *out = '\0';
-}
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return -1;
-}
-
-bool hex_decode(struct slice text, unsigned char *bytes, size_t n)
-{
-    if (text.n / 2 != n || text.n % 2)
-        return false;
-    for (size_t i = 0; i < n; i++) {
-        int high = hex_value(text.p[2 * i]);
-        int low = hex_value(text.p[2 * i + 1]);
-        if (high < 0 || low < 0)
+    for (size_t i = 0; i < s.n; i++)
+        if (!is_alphanumeric(s.p[i]) && !is_separator(s.p[i]))
             return false;
-        bytes[i] = (unsigned char)(high << 4 | low);
+    return s.n > 0;
+}
+
+static bool is_hex_any_case(struct slice s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (hex_value_any_case(s.p[i]) < 0)
+            return false;
+    return s.n > 0 && s.n % 2 == 0;
+}
+
+enum err digest_from_hex(struct slice algorithm, struct slice hex, struct digest *d)
+{
+    enum digest_algo algo = find_algo(algorithm);
+
+    *d = (struct digest){.algo = DIGEST_NONE};
+    if (!is_loose_algorithm(algorithm) || !is_hex_any_case(hex))
+        return ERR_PROTO;
+    if (algo == DIGEST_NONE)
+        return ERR_NOTFOUND;
+    if (!decode_hex(hex, hex_value_any_case, d->bytes, digest_bytes(algo)))
+        return ERR_PROTO;
+    d->algo = algo;
+    return ERR_OK;
+}
+
+/* --- Subresource Integrity --- */
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f';
+}
+
+/* Takes the next word off *text; empty when there is none. */
+static struct slice next_word(struct slice *text)
+{
+    size_t begin = 0;
+
+    while (begin < text->n && is_blank(text->p[begin]))
+        begin++;
+    size_t end = begin;
+    while (end < text->n && !is_blank(text->p[end]))
+        end++;
+    struct slice word = slice_from(slice_to(*text, end), begin);
+    *text = slice_from(*text, end);
+    return word;
+}
+
+/* Both alphabets of RFC 4648, as the recommendation's grammar has it. */
+static int base64_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    if (c == '+' || c == '-')
+        return 62;
+    return c == '/' || c == '_' ? 63 : -1;
+}
+
+/* Padding is there as a whole or not at all; empty when it is wrong. */
+static struct slice without_padding(struct slice text)
+{
+    struct slice digits = slice_to(text, slice_find(text, '='));
+    size_t padding = text.n - digits.n;
+    bool right = padding <= 2 && text.n % 4 == 0 && (padding < 2 || text.p[text.n - 1] == '=');
+
+    return padding == 0 || right ? digits : slice_of(NULL, 0);
+}
+
+static bool is_base64(struct slice text)
+{
+    struct slice digits = without_padding(text);
+
+    for (size_t i = 0; i < digits.n; i++)
+        if (base64_value(digits.p[i]) < 0)
+            return false;
+    return digits.n > 0;
+}
+
+/* false unless it is base64 of exactly n bytes, and in the one way to write them. */
+static bool base64_decode(struct slice text, unsigned char *bytes, size_t n)
+{
+    struct slice digits = without_padding(text);
+    unsigned bits = 0, count = 0;
+
+    if (digits.n != (8 * n + 5) / 6)
+        return false;
+    for (size_t i = 0; i < digits.n; i++) {
+        int value = base64_value(digits.p[i]);
+        if (value < 0)
+            return false;
+        bits = (bits << 6 | (unsigned)value) & 0xffff;
+        count += 6;
+        if (count >= 8) {
+            count -= 8;
+            *bytes++ = (unsigned char)(bits >> count);
+        }
     }
-    return true;
+    return (bits & ((1u << count) - 1)) == 0;
+}
+
+/* One hash of the metadata: "algorithm-base64", perhaps with "?options". */
+static enum err parse_hash(struct slice word, struct digest *d)
+{
+    struct slice hash = slice_to(word, slice_find(word, '?'));
+    size_t dash = slice_find(hash, '-');
+    struct slice encoded = slice_from(hash, dash + 1);
+
+    *d = (struct digest){.algo = DIGEST_NONE};
+    if (!is_loose_algorithm(slice_to(hash, dash)) || !is_base64(encoded))
+        return ERR_PROTO;
+    enum digest_algo algo = find_algo(slice_to(hash, dash));
+    if (algo == DIGEST_NONE)
+        return ERR_NOTFOUND;
+    if (!base64_decode(encoded, d->bytes, digest_bytes(algo)))
+        return ERR_PROTO;
+    d->algo = algo;
+    return ERR_OK;
+}
+
+enum err digest_from_sri(struct slice text, struct digest *d)
+{
+    struct digest best = {.algo = DIGEST_NONE};
+    struct digest hash;
+
+    *d = best;
+    for (struct slice word = next_word(&text); word.n; word = next_word(&text)) {
+        enum err err = parse_hash(word, &hash);
+        if (err == ERR_PROTO)
+            return ERR_PROTO;
+        if (err == ERR_OK && digest_is_stronger(hash.algo, best.algo))
+            best = hash;
+    }
+    *d = best;
+    return best.algo == DIGEST_NONE ? ERR_NOTFOUND : ERR_OK;
 }
 
 /* --- hashing --- */
 
 struct hasher {
     EVP_MD_CTX *sha256;
-    EVP_MD_CTX *sha512;  /* NULL when not computed */
+    enum digest_algo also;
+    EVP_MD_CTX *other;   /* of `also`; NULL when that is none or SHA-256 */
     EVP_MD_CTX *scratch; /* where a digest is finished while the hash goes on */
 };
-
-/* Looked up once: a lookup by name in each hash costs more than hashing a small body. */
-static pthread_once_t fetch_once = PTHREAD_ONCE_INIT;
-static EVP_MD *md_sha256;
-static EVP_MD *md_sha512;
-
-/* libcrypto fails here only when memory is out or it is not installed whole. */
-static void require(bool ok)
-{
-    if (!ok)
-        abort();
-}
-
-static void fetch_algorithms(void)
-{
-    md_sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    md_sha512 = EVP_MD_fetch(NULL, "SHA512", NULL);
-    require(md_sha256 && md_sha512);
-}
 
 static EVP_MD_CTX *new_context(void)
 {
@@ -171,10 +361,10 @@ static EVP_MD_CTX *new_context(void)
     return context;
 }
 
-static EVP_MD_CTX *new_hash(const EVP_MD *md)
+static EVP_MD_CTX *new_hash(enum digest_algo algo)
 {
     EVP_MD_CTX *context = new_context();
-    require(EVP_DigestInit_ex2(context, md, NULL) == 1);
+    require(EVP_DigestInit_ex2(context, md_of(algo), NULL) == 1);
     return context;
 }
 
@@ -183,10 +373,10 @@ struct hasher *hasher_new(enum digest_algo also)
     struct hasher *h = calloc(1, sizeof *h);
 
     require(h != NULL);
-    pthread_once(&fetch_once, fetch_algorithms);
-    h->sha256 = new_hash(md_sha256);
-    if (also == DIGEST_SHA512)
-        h->sha512 = new_hash(md_sha512);
+    h->sha256 = new_hash(DIGEST_SHA256);
+    h->also = also;
+    if (also != DIGEST_NONE && also != DIGEST_SHA256)
+        h->other = new_hash(also);
     h->scratch = new_context();
     return h;
 }
@@ -196,7 +386,7 @@ void hasher_free(struct hasher **h)
     if (!*h)
         return;
     EVP_MD_CTX_free((*h)->sha256);
-    EVP_MD_CTX_free((*h)->sha512);
+    EVP_MD_CTX_free((*h)->other);
     EVP_MD_CTX_free((*h)->scratch);
     free(*h);
     *h = NULL;
@@ -205,22 +395,41 @@ void hasher_free(struct hasher **h)
 void hasher_update(struct hasher *h, const void *p, size_t n)
 {
     require(EVP_DigestUpdate(h->sha256, p, n) == 1);
-    if (h->sha512)
-        require(EVP_DigestUpdate(h->sha512, p, n) == 1);
+    if (h->other)
+        require(EVP_DigestUpdate(h->other, p, n) == 1);
 }
 
 void hasher_digest(const struct hasher *h, enum digest_algo algo, struct digest *out)
 {
-    const EVP_MD_CTX *context = algo == DIGEST_SHA512 ? h->sha512 : h->sha256;
+    const EVP_MD_CTX *context = algo == DIGEST_SHA256 ? h->sha256 : h->other;
 
     *out = (struct digest){.algo = algo};
-    require(context && digest_bytes(algo) > 0);
+    require(context && (algo == DIGEST_SHA256 || algo == h->also));
     require(EVP_MD_CTX_copy_ex(h->scratch, context) == 1);
     require(EVP_DigestFinal_ex(h->scratch, out->bytes, NULL) == 1);
 }
 
 void sha256(const void *p, size_t n, unsigned char out[SHA256_BYTES])
 {
-    pthread_once(&fetch_once, fetch_algorithms);
-    require(EVP_Digest(p, n, out, NULL, md_sha256, NULL) == 1);
+    require(EVP_Digest(p, n, out, NULL, md_of(DIGEST_SHA256), NULL) == 1);
+}
+
+void hmac_sha256(const unsigned char key[SHA256_BYTES], struct slice text,
+                 unsigned char out[SHA256_BYTES])
+{
+    const unsigned char *p = (const unsigned char *)(text.n ? text.p : "");
+
+    require(HMAC(md_of(DIGEST_SHA256), key, SHA256_BYTES, p, text.n, out, NULL) != NULL);
+}
+
+void random_bytes(void *out, size_t n)
+{
+    char *p = out;
+
+    while (n) {
+        ssize_t got = getrandom(p, n, 0);
+        require(got > 0 || (got < 0 && errno == EINTR));
+        p += got > 0 ? got : 0;
+        n -= got > 0 ? (size_t)got : 0;
+    }
 }

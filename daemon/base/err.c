@@ -25,6 +25,8 @@ const char *err_name(enum err code)
         return "protocol error";
     case ERR_UPSTREAM:
         return "upstream failure";
+    case ERR_FOREIGN:
+        return "foreign place";
     case ERR_CORRUPT:
         return "corrupt";
     case ERR_NOTFOUND:

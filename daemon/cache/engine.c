@@ -17,6 +17,7 @@ struct engine *engine_new(const struct engine_options *options)
     struct store_stats stats;
     store_stats(e->store, &stats);
     e->max_object = stats.max_bytes;
+    random_bytes(e->secret, sizeof e->secret);
     return e;
 }
 
@@ -53,7 +54,7 @@ void engine_worker_free(struct engine_worker **wp)
     struct engine_worker *w = *wp;
     if (!w)
         return;
-    assert(!w->fills);
+    assert(!w->fills && !w->readings);
     store_reader_free(&w->reader);
     free(w);
     *wp = NULL;
@@ -67,7 +68,7 @@ static void on_idle_mail(struct mail *m)
 
 void engine_worker_fill_gone(struct engine_worker *w)
 {
-    if (w->stopping && !w->fills)
+    if (w->stopping && !w->fills && !w->readings)
         reactor_post(w->reactor, &w->idle_mail);
 }
 
@@ -104,4 +105,18 @@ void cache_key(struct slice route, struct slice resource, struct slice variant,
         text[n++] = '\0';
     }
     sha256(text, n, key->bytes);
+}
+
+void plan_key(const struct engine *e, const struct cache_route *route, const struct plan *plan,
+              struct store_key *key)
+{
+    cache_key(route->name, plan->resource, plan->variant, key);
+    if (!plan->credential.n)
+        return;
+    unsigned char who[SHA256_BYTES];
+    unsigned char both[STORE_KEY_BYTES + SHA256_BYTES];
+    hmac_sha256(e->secret, plan->credential, who);
+    memcpy(both, key->bytes, STORE_KEY_BYTES);
+    memcpy(both + STORE_KEY_BYTES, who, SHA256_BYTES);
+    sha256(both, sizeof both, key->bytes);
 }

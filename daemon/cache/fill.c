@@ -26,7 +26,9 @@ enum step {
     STEP_GET,
     STEP_RECEIVE, /* waits for the head and the body */
     STEP_BACKOFF, /* waits before it asks for the rest */
-    STEP_DRAIN,   /* waits for the disk */
+    STEP_MAKE,
+    STEP_MAKING, /* waits for what it is made from, read piece by piece */
+    STEP_DRAIN,  /* waits for the disk */
     STEP_VERIFY,
     STEP_VERIFIED, /* waits for the hash and the inspection */
     STEP_COMMIT,
@@ -42,40 +44,51 @@ enum step {
 
 /* --- birth and death --- */
 
-static bool copy_slice(struct arena *a, struct slice *s)
+/* What one client takes is no matter of the fill. */
+static bool copy_plan_of(struct fill *f, const struct plan *plan)
 {
-    *s = arena_copy(a, *s);
-    return s->p != NULL;
+    struct plan request = *plan;
+    request.accepted = NULL;
+    request.accepted_count = 0;
+    return plan_copy(&f->arena, &request, &f->plan);
 }
 
-static bool copy_plan(struct fill *f, const struct plan *plan)
+bool fill_rising_number(struct slice value, uint64_t *number)
 {
-    struct plan *p = &f->plan;
-    *p = *plan;
-    p->accepted = NULL; /* what one client takes is no matter of the fill */
-    p->accepted_count = 0;
-    struct slice *texts[] = {&p->resource, &p->variant,      &p->upstream_path, &p->accept,
-                             &p->scope,    &p->digest_field, &p->alias_prefix,  &p->content_type,
-                             &p->fields,   &p->link_path,    &p->link_query};
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-        if (!copy_slice(&f->arena, texts[i]))
-            return false;
-    return true;
+    return value.n && slice_u64(slice_trim(value), number);
+}
+
+/* The value of the line with that name in stored lines; p == NULL without. */
+static struct slice stored_line(struct slice lines, struct slice name)
+{
+    while (lines.n) {
+        size_t end = slice_find(lines, '\n');
+        struct slice line = slice_to(lines, end);
+        size_t colon = slice_find(line, ':');
+        if (slice_ieq(slice_to(line, colon), name))
+            return slice_trim(slice_from(line, colon + 1));
+        lines = slice_from(lines, end + 1);
+    }
+    return slice_of(NULL, 0);
 }
 
 static bool copy_held(struct fill *f, const struct store_entry *held)
 {
     f->held.shown = held->shown;
     f->held.content = held->content;
-    f->held.etag = held->etag;
-    f->held.last_modified = held->last_modified;
-    return copy_slice(&f->arena, &f->held.etag) && copy_slice(&f->arena, &f->held.last_modified);
+    f->held.etag = arena_copy(&f->arena, held->etag);
+    f->held.last_modified = arena_copy(&f->arena, held->last_modified);
+    if (f->plan.rising_field.n)
+        f->held.has_rising =
+            fill_rising_number(stored_line(held->fields, f->plan.rising_field), &f->held.rising);
+    return f->held.etag.p && f->held.last_modified.p;
 }
 
 static void fill_destroy(struct fill *f)
 {
-    assert(!f->partial && !f->fetch && !f->job_out);
+    assert(!f->partial && !f->fetch && !f->reading && !f->job_out);
     atomic_fetch_sub(&f->home->engine->fills, 1);
+    pipe_reader_leave(&f->body);
     fill_body_free(f);
     hasher_free(&f->hasher);
     arena_reset(&f->arena);
@@ -137,13 +150,17 @@ struct fill *fill_new(struct engine_worker *home, const struct fill_spec *spec)
     char hex[2 * 6 + 1];
     hex_encode(spec->key->bytes, 6, hex);
     snprintf(f->id, sizeof f->id, "f%s", hex);
-    if (!copy_plan(f, spec->plan) || (spec->held && !copy_held(f, spec->held))) {
+    f->proven = spec->proven;
+    if (!copy_plan_of(f, spec->plan) || (spec->held && !copy_held(f, spec->held))) {
         fill_destroy(f);
         return NULL;
     }
     if (spec->content)
         f->content = *spec->content;
     f->held_size = spec->content_size;
+    f->body = spec->body;
+    f->has_body_length = spec->has_body_length;
+    f->body_length = spec->body_length;
     f->expected = f->plan.digest;
     return f;
 }
@@ -243,12 +260,47 @@ static enum err inspect_file(struct fill *f)
     return rc;
 }
 
+/* The plan's check over the body, which is in `small` or in the partial file. */
+static enum err check_form(struct fill *f)
+{
+    int fd = f->partial ? partial_fd(f->partial) : -1;
+    enum err rc =
+        reading_check(&f->plan, f->head.url, f->head.content_type, f->head.gzip, fd, f->small);
+    f->malformed = rc == ERR_CORRUPT || rc == ERR_LIMIT;
+    return f->malformed ? ERR_CORRUPT : rc;
+}
+
+static enum err verify_file(struct fill *f)
+{
+    enum err rc = partial_verify(f->partial, &f->content);
+    if (rc == ERR_OK && f->plan.inspect && f->storing)
+        rc = inspect_file(f);
+    return rc == ERR_OK && f->plan.check && f->storing ? check_form(f) : rc;
+}
+
+/* A body that was hashed here, not by its partial file. */
+static enum err verify_memory(struct fill *f)
+{
+    hasher_digest(f->hasher, DIGEST_SHA256, &f->content);
+    if (f->expected.algo != DIGEST_NONE) {
+        struct digest have;
+        hasher_digest(f->hasher, f->expected.algo, &have);
+        if (!digest_equal(&have, &f->expected))
+            return ERR_CORRUPT;
+    }
+    if ((!f->plan.inspect && !f->plan.check) || !f->storing)
+        return ERR_OK;
+    f->small = fill_small_body(f);
+    if (!f->small.p)
+        return ERR_NOMEM;
+    enum err rc = f->plan.inspect ? f->plan.inspect(f->small, f->head.content_type) : ERR_OK;
+    return rc == ERR_OK && f->plan.check ? check_form(f) : rc;
+}
+
 static void verify_work(struct job *j)
 {
     struct fill *f = container_of(j, struct fill, job);
-    f->job_result = partial_verify(f->partial, &f->content);
-    if (f->job_result == ERR_OK && f->plan.inspect && f->storing)
-        f->job_result = inspect_file(f);
+    f->job_result = f->partial ? verify_file(f) : verify_memory(f);
 }
 
 static void commit_work(struct job *j)
@@ -282,6 +334,12 @@ static enum step step_begin(struct fill *f)
 {
     if (f->purpose == FILL_ASK)
         return STEP_ASK;
+    if (f->plan.source)
+        return STEP_MAKE;
+    if (f->purpose == FILL_CONFIRM && f->proven) {
+        f->verdict = VERDICT_UNCHANGED;
+        return STEP_INDEX;
+    }
     if (f->purpose == FILL_CONFIRM ||
         (f->purpose == FILL_REFRESH && f->plan.refresh == REFRESH_HEAD_DIGEST &&
          f->held.shown.algo != DIGEST_NONE))
@@ -403,7 +461,7 @@ static enum step step_asked(struct fill *f)
 
 static enum step step_get(struct fill *f)
 {
-    fill_fetch_begin(f, HTTP_GET);
+    fill_fetch_begin(f, f->purpose == FILL_RELAY ? f->plan.method : HTTP_GET);
     return STEP_RECEIVE;
 }
 
@@ -457,40 +515,43 @@ static enum step step_backoff(struct fill *f)
     return f->timer_out ? STEP_WAIT : STEP_GET;
 }
 
+static enum step step_make(struct fill *f)
+{
+    return fill_make_begin(f) ? STEP_MAKING : fail(f, ERR_NOMEM, "out of memory");
+}
+
+static enum step step_making(struct fill *f)
+{
+    if (f->paused && fill_has_room(f)) {
+        f->paused = false;
+        reading_resume(f->reading);
+    }
+    if (!f->reading_over)
+        return STEP_WAIT;
+    if (f->reading_result == ERR_OK)
+        return STEP_DRAIN;
+    f->outcome = fill_make_failure(f);
+    return STEP_CLOSE;
+}
+
 static enum step step_drain(struct fill *f)
 {
     return fill_all_written(f) ? STEP_VERIFY : STEP_WAIT;
 }
 
-/* A body that was hashed here, not by its partial file. */
-static enum err verify_memory(struct fill *f)
-{
-    hasher_digest(f->hasher, DIGEST_SHA256, &f->content);
-    struct digest have = f->content;
-    if (f->expected.algo == DIGEST_SHA512)
-        hasher_digest(f->hasher, DIGEST_SHA512, &have);
-    if (f->expected.algo != DIGEST_NONE && !digest_equal(&have, &f->expected))
-        return ERR_CORRUPT;
-    if (!f->plan.inspect || !f->storing)
-        return ERR_OK;
-    f->small = fill_small_body(f);
-    return f->small.p ? f->plan.inspect(f->small, f->head.content_type) : ERR_NOMEM;
-}
-
 static enum step step_verify(struct fill *f)
 {
-    if (f->partial) {
+    if (f->partial || f->plan.check)
         submit(f, verify_work);
-        return STEP_VERIFIED;
-    }
-    f->job_result = verify_memory(f);
+    else
+        f->job_result = verify_memory(f);
     return STEP_VERIFIED;
 }
 
 /* The same answer under its digest: found by whoever asks next, before the index has it. */
 static void publish_alias(struct fill *f)
 {
-    if (!f->storing || !f->plan.alias_prefix.n || f->plan.immutable)
+    if (!f->storing || !f->plan.alias_prefix.n || f->plan.immutable || f->plan.credential.n)
         return;
     char text[DIGEST_TEXT_MAX];
     struct slice shown = digest_text(&f->head_shown, text);
@@ -505,10 +566,28 @@ static void publish_alias(struct fill *f)
     negatives_remove(f->home->engine->negatives, &f->alias_node.key);
 }
 
+/* A change has reached the upstream: what is held of it is not current any more. */
+static void drop_outdated(struct fill *f)
+{
+    struct engine *e = f->home->engine;
+    size_t most = sizeof f->plan.outdates / sizeof f->plan.outdates[0];
+    if (f->head.status < 200 || f->head.status > 399)
+        return;
+    for (size_t i = 0; i < most && f->plan.outdates[i]; i++) {
+        struct store_key key;
+        plan_key(e, f->route, f->plan.outdates[i], &key);
+        negatives_remove(e->negatives, &key);
+        if (store_remove(e->store, &key) != ERR_OK)
+            counter_inc(COUNTER_STORE_ERRORS);
+    }
+}
+
 static enum step step_verified(struct fill *f)
 {
     if (f->job_out)
         return STEP_WAIT;
+    if (f->malformed)
+        return fail(f, ERR_CORRUPT, "the upstream's body is not what its type says");
     if (f->job_result == ERR_CORRUPT) {
         counter_inc(COUNTER_DIGEST_MISMATCHES);
         log_error("digest_mismatch", LF_STR("id", f->id), LF_SLICE("route", f->route->name),
@@ -522,6 +601,7 @@ static enum step step_verified(struct fill *f)
     negatives_remove(f->home->engine->negatives, &f->node.key);
     publish_alias(f);
     fill_publish(f, FILL_VERIFIED);
+    drop_outdated(f);
     if (!f->storing)
         return end_as(f, FILL_VERIFIED);
     return f->partial ? STEP_COMMIT : STEP_INDEX;
@@ -544,16 +624,30 @@ static enum step step_committed(struct fill *f)
     return end_as(f, FILL_VERIFIED); /* the clients have it; the store does not */
 }
 
+/* What is made of something without a validator has its own digest for one. */
+static struct slice entry_etag(struct fill *f)
+{
+    char hex[2 * SHA256_BYTES + 1];
+    if (!f->plan.source || f->head.etag.n)
+        return f->head.etag;
+    hex_encode(f->content.bytes, SHA256_BYTES, hex);
+    struct slice etag = arena_printf(&f->arena, "\"%s\"", hex);
+    return etag.p ? etag : f->head.etag;
+}
+
 static void make_entry(struct fill *f, struct store_entry *e)
 {
     int64_t now = clock_wall_ms();
     *e = (struct store_entry){
         .name = entry_name(f),
-        .status = 200,
+        .status = f->head.status,
         .content_type = f->head.content_type,
         .fields = f->head.fields,
-        .etag = f->head.etag,
+        .etag = entry_etag(f),
         .last_modified = f->head.last_modified,
+        .url = f->head.url,
+        .gzip = f->head.gzip,
+        .made_from = f->made_from,
         .content = f->content,
         .shown = f->plan.digest_field.n ? f->head_shown : (struct digest){.algo = DIGEST_NONE},
         .size = f->received,
@@ -590,8 +684,9 @@ static enum err index_confirmed(struct fill *f)
 {
     struct store_entry e;
     f->head_shown = f->plan.digest;
+    f->head.status = 200;
     f->head.content_type = f->plan.content_type;
-    f->head.fields = f->head.etag = f->head.last_modified = slice_of("", 0);
+    f->head.url = f->head.fields = f->head.etag = f->head.last_modified = slice_of("", 0);
     make_entry(f, &e);
     e.size = f->held_size;
     return store_put(f->home->engine->store, &f->node.key, &e, slice_of(NULL, 0), on_index_done, f);
@@ -645,6 +740,7 @@ static enum step step_close(struct fill *f)
         fetch_cancel(f->fetch);
         f->fetch = NULL;
     }
+    reading_close(&f->reading);
     return STEP_CLOSED;
 }
 
@@ -707,6 +803,8 @@ static const struct {
     [STEP_GET] = {"get", step_get},
     [STEP_RECEIVE] = {"receive", step_receive},
     [STEP_BACKOFF] = {"backoff", step_backoff},
+    [STEP_MAKE] = {"make", step_make},
+    [STEP_MAKING] = {"making", step_making},
     [STEP_DRAIN] = {"drain", step_drain},
     [STEP_VERIFY] = {"verify", step_verify},
     [STEP_VERIFIED] = {"verified", step_verified},
@@ -727,6 +825,7 @@ static bool may_break_off(const struct fill *f)
     case STEP_ASKED:
     case STEP_RECEIVE:
     case STEP_BACKOFF:
+    case STEP_MAKING:
         return true;
     default:
         return false;

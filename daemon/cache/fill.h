@@ -11,6 +11,7 @@
 
 #include "cache/engine.h"
 #include "fill_table.h"
+#include "reading.h"
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -53,10 +54,13 @@ struct chunk {
 
 /* Fixed before the phase becomes FILL_ANSWERING. Slices live in the fill's arena. */
 struct fill_head {
+    int status;
     struct slice content_type;
     struct slice fields;
     struct slice etag; /* the upstream's */
     struct slice last_modified;
+    struct slice url;    /* where the body comes from */
+    bool gzip;           /* it is gzip-coded, which no field says */
     struct digest shown; /* known before the body, or DIGEST_NONE */
     bool has_size;
     uint64_t size;
@@ -69,6 +73,8 @@ struct fill_held {
     struct digest content;
     struct slice etag;
     struct slice last_modified;
+    bool has_rising; /* plan.rising_field */
+    uint64_t rising;
 };
 
 /* Where the body's bytes go. */
@@ -110,6 +116,15 @@ struct fill {
     /* home */
     int step;
     struct fill *prev, *next; /* the worker's list */
+    struct reading *reading;  /* of what this is made from */
+    bool reading_over;
+    enum err reading_result;
+    struct digest made_from;
+    bool malformed;    /* the plan's check refused the body */
+    bool proven;       /* FILL_CONFIRM: a page names the digest, nobody need be asked */
+    struct pipe *body; /* of the request to be sent on; or NULL */
+    bool has_body_length;
+    uint64_t body_length;
     struct fetch *fetch;
     bool fetch_over;
     enum err fetch_result;
@@ -157,6 +172,7 @@ struct fill {
     struct fill_head head;
     int upstream_status;   /* of the last answer; 0: none */
     int64_t retry_after_s; /* what it wished for; 0: nothing */
+    bool foreign;          /* failed since it is at a place that may not be asked */
     int read_fd;           /* of the partial file, -1 without; closed with the fill */
     uint64_t file_end;     /* bytes readable from read_fd */
     uint64_t window_end;   /* bytes readable from chunks, where they are */
@@ -192,6 +208,7 @@ struct fill_view {
     int fd;
     int upstream_status;
     int64_t retry_after_s;
+    bool foreign;
 };
 
 struct fill_spec {
@@ -201,6 +218,10 @@ struct fill_spec {
     enum fill_purpose purpose;
     const struct store_entry *held; /* FILL_REFRESH */
     const struct digest *content;   /* FILL_CONFIRM: the bytes that are held */
+    bool proven;
+    struct pipe *body; /* handed over; or NULL */
+    bool has_body_length;
+    uint64_t body_length;
     uint64_t content_size;
 };
 
@@ -223,8 +244,19 @@ void fill_run(struct fill *f);
 
 /* --- fill_fetch.c: the upstream's answer --- */
 void fill_fetch_begin(struct fill *f, enum http_method method);
+/* Decides where the body goes, when its size is known or known to be unknown. */
+void fill_choose_mode(struct fill *f);
 /* Can it be told that the rest, asked for anew, belongs to the bytes that were received? */
 bool fill_can_be_resumed(const struct fill *f);
+
+/* The number in a rising field. */
+bool fill_rising_number(struct slice value, uint64_t *number);
+
+/* --- fill_make.c: made from another object --- */
+/* false: no memory. */
+bool fill_make_begin(struct fill *f);
+/* Why nothing was made: the outcome, and f->info. */
+enum fill_phase fill_make_failure(struct fill *f);
 
 /* --- fill_body.c: bytes and followers --- */
 void fill_body_init(struct fill *f);

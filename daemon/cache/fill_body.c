@@ -117,6 +117,7 @@ void follower_look(struct follower *fo, struct fill_view *view)
     view->fd = f->read_fd;
     view->upstream_status = f->upstream_status;
     view->retry_after_s = f->retry_after_s;
+    view->foreign = f->foreign;
     fo->armed = true;
     pthread_mutex_unlock(&f->lock);
 }

@@ -84,11 +84,14 @@ static bool copy_head(struct fill *f, const struct fetch_head *head)
     h->content_type = arena_copy(&f->arena, shown_type(f, head));
     h->etag = arena_copy(&f->arena, http_fields_value(&head->fields, HF_ETAG));
     h->last_modified = arena_copy(&f->arena, http_fields_value(&head->fields, HF_LAST_MODIFIED));
+    h->status = head->status;
+    h->url = arena_copy(&f->arena, head->url);
     h->shown = f->expected;
     h->has_size = f->has_total;
     h->size = f->total;
     h->storing = f->storing;
-    return h->content_type.p && h->etag.p && h->last_modified.p && keep_fields(f, head, &h->fields);
+    return h->content_type.p && h->etag.p && h->last_modified.p && h->url.p &&
+           keep_fields(f, head, &h->fields);
 }
 
 /* The bytes left from an earlier process are not a beginning of what the upstream has now. */
@@ -119,7 +122,8 @@ static bool is_strong(struct slice etag)
 
 bool fill_can_be_resumed(const struct fill *f)
 {
-    return f->expected.algo != DIGEST_NONE || is_strong(f->head.etag);
+    bool reads = f->plan.method == HTTP_GET || f->plan.method == HTTP_HEAD;
+    return reads && (f->expected.algo != DIGEST_NONE || is_strong(f->head.etag));
 }
 
 /* Without a digest to prove it in the end, the validator must say that it is still the same. */
@@ -159,11 +163,17 @@ static enum fill_verdict judge_rest(struct fill *f, const struct fetch_head *hea
     return rest_refused(f, head);
 }
 
+/* Is this status, whatever it is, the client's answer? */
+static bool is_passed(const struct fill *f)
+{
+    return f->plan.passes_status && !f->plan.obeys_upstream;
+}
+
 static enum fill_verdict judge_first(struct fill *f, const struct fetch_head *head)
 {
     if (head->status == 304 && f->purpose == FILL_REFRESH)
         return VERDICT_UNCHANGED;
-    if (head->status != 200) {
+    if (head->status != 200 && !is_passed(f)) {
         err_set(&f->info, ERR_UPSTREAM, "the upstream answered %d", head->status);
         return VERDICT_FAILED;
     }
@@ -201,7 +211,7 @@ static enum fill_verdict judge_digest(struct fill *f, const struct fetch_head *h
     return VERDICT_BODY;
 }
 
-static void choose_mode(struct fill *f)
+void fill_choose_mode(struct fill *f)
 {
     if (f->mode != MODE_UNSET)
         return; /* a resumed body goes on where it was */
@@ -219,25 +229,49 @@ static void choose_mode(struct fill *f)
         fill_table_remove(f->home->engine->table, &f->node);
 }
 
+/* A page that is older than the one held: a mirror that lags, or a replay. */
+static bool falls_back(const struct fill *f, const struct fetch_head *head)
+{
+    uint64_t number;
+    const struct http_field *field = http_fields_find(&head->fields, f->plan.rising_field);
+    return f->held.has_rising && field && fill_rising_number(field->value, &number) &&
+           number < f->held.rising;
+}
+
+/* A page is read here, so its coding must be known. Of other bodies the digest is all that counts.
+ */
+static enum fill_verdict judge_coding(struct fill *f, const struct fetch_head *head)
+{
+    struct slice coding = http_fields_value(&head->fields, HF_CONTENT_ENCODING);
+    if (!f->plan.check || coding.n == 0 || slice_ieq(coding, SLICE("identity")))
+        return VERDICT_BODY;
+    f->head.gzip = slice_ieq(coding, SLICE("gzip")) || slice_ieq(coding, SLICE("x-gzip"));
+    return f->head.gzip ? VERDICT_BODY : refuse(f, "the upstream answered in an unknown coding");
+}
+
 /* What holds for the first head of a body; a resumed one was judged before. */
 static enum fill_verdict judge_new_body(struct fill *f, const struct fetch_head *head)
 {
     enum fill_verdict v = judge_type(f, head);
     if (v == VERDICT_BODY && f->storing)
         v = judge_digest(f, head);
+    if (v == VERDICT_BODY)
+        v = judge_coding(f, head);
+    if (v == VERDICT_BODY && f->plan.rising_field.n && falls_back(f, head))
+        v = refuse(f, "the upstream answered with an older page than the one that is held");
     if (v != VERDICT_BODY)
         return v;
     if (!head->framed && f->expected.algo == DIGEST_NONE)
         return refuse(f, "the end of the body cannot be told from a broken connection");
     if (f->plan.max_size && f->has_total && f->total > f->plan.max_size)
         return refuse(f, "the body is longer than this resource may be");
-    choose_mode(f);
+    fill_choose_mode(f);
     return copy_head(f, head) ? VERDICT_BODY : refuse(f, "the head is too long to keep");
 }
 
 static enum fill_verdict judge_get(struct fill *f, const struct fetch_head *head)
 {
-    enum fill_verdict v = judge_status(f, head);
+    enum fill_verdict v = is_passed(f) ? VERDICT_NONE : judge_status(f, head);
     bool resumed = f->received > 0;
     if (v != VERDICT_NONE && f->phase == FILL_ANSWERING)
         return VERDICT_AGAIN; /* the object was there a moment ago */
@@ -355,6 +389,11 @@ static void on_done(void *arg, enum err result, const struct errinfo *info)
     f->fetch_result = result;
     if (result != ERR_OK && info && f->verdict != VERDICT_FAILED)
         f->info = *info;
+    if (result == ERR_FOREIGN) {
+        pthread_mutex_lock(&f->lock);
+        f->foreign = true;
+        pthread_mutex_unlock(&f->lock);
+    }
     fill_run(f);
 }
 
@@ -365,7 +404,17 @@ void fill_fetch_begin(struct fill *f, enum http_method method)
     struct fetch_request r = {
         .set = f->route->upstreams,
         .method = method,
+        .method_text = f->plan.method_text,
         .path = f->plan.upstream_path,
+        .url = f->plan.url,
+        .takes_gzip = f->plan.takes_gzip,
+        .authorization = f->plan.credential,
+        .lines = f->plan.lines,
+        .line_count = f->plan.line_count,
+        .any_status = f->plan.passes_status,
+        .body = f->body,
+        .has_body_length = f->has_body_length,
+        .body_length = f->body_length,
         .scope = f->plan.scope,
         .accept = f->plan.accept,
         .offset = f->received,
@@ -377,6 +426,7 @@ void fill_fetch_begin(struct fill *f, enum http_method method)
         r.etag = f->held.etag;
         r.last_modified = f->held.last_modified;
     }
+    f->body = NULL; /* the fetch has it */
     f->asking = method == HTTP_HEAD;
     f->fetch_over = false;
     f->paused = false;

@@ -3,18 +3,22 @@
  * absent, join the fill or start it. While l->state is LOOKUP_WAITING it follows a fill and has a
  * timer set; whichever comes first decides.
  */
+#include "lookup.h"
 #include "base/clock.h"
 #include "base/container.h"
 #include "base/counters.h"
 #include "freshness.h"
-#include "worker.h"
 #include <unistd.h>
 
-static enum lookup_state look(struct lookup *l);
+static void count(const struct lookup *l, enum counter_id c)
+{
+    if (!l->internal)
+        counter_inc(c);
+}
 
 /* --- results --- */
 
-static enum lookup_state give_error(struct lookup *l, enum plan_error error, const char *detail,
+enum lookup_state lookup_give_error(struct lookup *l, enum plan_error error, const char *detail,
                                     const struct fill_view *view)
 {
     l->state = LOOKUP_ERROR;
@@ -44,7 +48,7 @@ static struct slice shown_etag(struct lookup *l, const struct digest *shown, str
 }
 
 /* What is held becomes the answer. */
-static enum lookup_state give_held(struct lookup *l, const struct cache_status *cs)
+enum lookup_state lookup_give_held(struct lookup *l, const struct cache_status *cs)
 {
     const struct store_entry *e = &l->held;
     bool is_inline = l->held_body.is_inline;
@@ -58,6 +62,8 @@ static enum lookup_state give_held(struct lookup *l, const struct cache_status *
         .has_size = true,
         .size = e->size,
         .seekable = true,
+        .url = e->url,
+        .gzip = e->gzip,
         .age_s = e->validated_ms < l->now_ms ? (l->now_ms - e->validated_ms) / 1000 : 0,
         .status_field = *cs,
         .body = is_inline ? BODY_MEMORY : BODY_FILE,
@@ -67,10 +73,36 @@ static enum lookup_state give_held(struct lookup *l, const struct cache_status *
     return l->state;
 }
 
-static enum lookup_state give_stale(struct lookup *l, bool failure, int upstream_status)
+/*
+ * What was brought by somebody's credentials is good for as long as they are, and no longer: not
+ * even when the upstream fails.
+ */
+static enum freshness within_grant(const struct lookup *l, enum freshness how, int64_t *ttl_ms)
+{
+    int64_t age_ms = l->now_ms - l->held.validated_ms;
+    int64_t left_ms = age_ms < 0 ? 0 : PLAN_GRANT_MS - age_ms;
+    if (left_ms < *ttl_ms)
+        *ttl_ms = left_ms;
+    return left_ms > 0 ? how : STALE_TOO_OLD;
+}
+
+/* How old it may be for this lookup. */
+static enum freshness how_fresh(const struct lookup *l, int64_t *ttl_ms)
+{
+    enum freshness how = freshness_of(&l->held, l->route, l->now_ms, ttl_ms);
+    if (l->plan->credential.n && !l->shared)
+        how = within_grant(l, how, ttl_ms);
+    bool may_wait = how == FRESH || how == STALE_SERVABLE;
+    if (may_wait && l->has_max_age && !l->held.immutable &&
+        l->now_ms - l->held.validated_ms > l->max_age_ms)
+        how = STALE_WAITING;
+    return how;
+}
+
+enum lookup_state lookup_give_stale(struct lookup *l, bool failure, int upstream_status)
 {
     int64_t ttl_ms;
-    freshness_of(&l->held, l->route, l->now_ms, &ttl_ms);
+    how_fresh(l, &ttl_ms);
     struct cache_status cs = {
         .hit = true,
         .has_ttl = true,
@@ -79,8 +111,8 @@ static enum lookup_state give_stale(struct lookup *l, bool failure, int upstream
         .fwd_status = upstream_status,
     };
     follower_leave(&l->follower);
-    counter_inc(COUNTER_STALE_HITS);
-    give_held(l, &cs);
+    count(l, COUNTER_STALE_HITS);
+    lookup_give_held(l, &cs);
     l->answer.stale_because_of_failure = failure;
     return l->state;
 }
@@ -90,9 +122,9 @@ static enum lookup_state give_revalidated(struct lookup *l, const struct fill_vi
     struct cache_status cs = {
         .fwd = "stale", .fwd_status = view->upstream_status, .collapsed = l->joined};
     follower_leave(&l->follower);
-    counter_inc(COUNTER_HITS);
+    count(l, COUNTER_HITS);
     l->held.validated_ms = l->now_ms = clock_wall_ms();
-    return give_held(l, &cs);
+    return lookup_give_held(l, &cs);
 }
 
 /* The body is that of the fill. */
@@ -111,12 +143,16 @@ static enum lookup_state give_fill(struct lookup *l, const struct fill_view *vie
                               .fwd_status = view->upstream_status,
                               .stored = h->storing,
                               .collapsed = l->joined};
-    if (l->joined_whole) /* all of it was here; only the index had not heard of it yet */
+    if (l->source)
+        cs = l->source->answer.status_field; /* the making is no matter of the client's */
+    else if (l->joined_whole) /* all of it was here; only the index had not heard of it yet */
         cs = (struct cache_status){
             .hit = true, .has_ttl = !l->plan->immutable, .ttl = l->route->ttl_ms / 1000};
     bool complete = verified && f->purpose != FILL_ASK;
     l->answer = (struct answer){
-        .status = 200,
+        .status = h->status,
+        .url = h->url,
+        .gzip = h->gzip,
         .content_type = h->content_type,
         .fields = h->fields,
         .etag = shown_etag(l, &shown, h->etag),
@@ -128,6 +164,8 @@ static enum lookup_state give_fill(struct lookup *l, const struct fill_view *vie
         .status_field = cs,
         .body = f->purpose == FILL_ASK ? BODY_NONE : BODY_FILL,
     };
+    if (l->source)
+        l->answer.age_s = l->source->answer.age_s;
     l->state = LOOKUP_ANSWER;
     return l->state;
 }
@@ -145,8 +183,8 @@ static enum lookup_state look_again(struct lookup *l)
 {
     follower_leave(&l->follower);
     if (l->rounds++ >= 3)
-        return give_error(l, PLAN_ERR_BUSY, "the object keeps changing", NULL);
-    return look(l);
+        return lookup_give_error(l, PLAN_ERR_BUSY, "the object keeps changing", NULL);
+    return lookup_begin(l);
 }
 
 /* The type that the fill brings is none that this client takes: ask for the alternate. */
@@ -172,8 +210,11 @@ static enum lookup_state give_moved(struct lookup *l, const struct fill_view *vi
 static enum lookup_state failed(struct lookup *l, const struct fill_view *view)
 {
     if (l->has_held && l->held_usable)
-        return give_stale(l, true, view->upstream_status);
-    return give_error(l, PLAN_ERR_UPSTREAM, "the upstream cannot be reached or fails", view);
+        return lookup_give_stale(l, true, view->upstream_status);
+    if (view->foreign)
+        return lookup_give_error(l, PLAN_ERR_FOREIGN, "it is at an address that may not be asked",
+                                 view);
+    return lookup_give_error(l, PLAN_ERR_UPSTREAM, "the upstream cannot be reached or fails", view);
 }
 
 /*
@@ -208,6 +249,14 @@ static enum lookup_state check_answering(struct lookup *l, const struct fill_vie
     return give_fill(l, view);
 }
 
+/* To whom the upstream refuses it. */
+static enum plan_error refusal_of(const struct lookup *l)
+{
+    if (l->plan->credential.n)
+        return PLAN_ERR_FORBIDDEN;
+    return l->route->passthrough ? PLAN_ERR_CREDENTIALS : PLAN_ERR_DENIED;
+}
+
 static enum lookup_state check_fill(struct lookup *l)
 {
     struct fill_view v;
@@ -223,9 +272,9 @@ static enum lookup_state check_fill(struct lookup *l)
     case FILL_MOVED:
         return give_moved(l, &v);
     case FILL_NOT_FOUND:
-        return give_error(l, PLAN_ERR_NOT_FOUND, "", &v);
+        return lookup_give_error(l, PLAN_ERR_NOT_FOUND, "", &v);
     case FILL_DENIED:
-        return give_error(l, PLAN_ERR_DENIED, "", &v);
+        return lookup_give_error(l, refusal_of(l), "", &v);
     case FILL_FAILED:
         break;
     }
@@ -239,7 +288,13 @@ static void on_fill_change(void *arg)
         l->on_body(l);
         return;
     }
-    if (l->state != LOOKUP_WAITING || check_fill(l) == LOOKUP_WAITING)
+    if (l->state == LOOKUP_WAITING)
+        lookup_woken(l, check_fill(l));
+}
+
+void lookup_woken(struct lookup *l, enum lookup_state state)
+{
+    if (state == LOOKUP_WAITING)
         return;
     stop_timer(l);
     l->on_ready(l);
@@ -253,14 +308,15 @@ static void on_patience_over(struct timer *t)
     struct fill_view v = {.phase = FILL_STARTING};
     if (l->follower)
         follower_look(l->follower, &v);
+    reading_close(&l->proof);
     if (l->has_held && l->held_usable)
-        give_stale(l, true, v.upstream_status);
+        lookup_give_stale(l, true, v.upstream_status);
     else
-        give_error(l, PLAN_ERR_UPSTREAM, "the upstream does not answer in time", &v);
+        lookup_give_error(l, PLAN_ERR_UPSTREAM, "the upstream does not answer in time", &v);
     l->on_ready(l);
 }
 
-static void set_patience(struct lookup *l, int64_t ms)
+void lookup_set_patience(struct lookup *l, int64_t ms)
 {
     if (l->timer_set)
         return; /* one bound for the whole wait, however often the fill is changed */
@@ -272,7 +328,8 @@ static void set_patience(struct lookup *l, int64_t ms)
 static enum lookup_state follow(struct lookup *l, struct fill *f)
 {
     l->follower = follower_new(f, l->worker->reactor, on_fill_change, l);
-    return l->follower ? LOOKUP_WAITING : give_error(l, PLAN_ERR_BUSY, "out of memory", NULL);
+    return l->follower ? LOOKUP_WAITING
+                       : lookup_give_error(l, PLAN_ERR_BUSY, "out of memory", NULL);
 }
 
 /* --- starting a fill --- */
@@ -286,18 +343,31 @@ static struct fill *make_fill(struct lookup *l, enum fill_purpose purpose)
     if (purpose == FILL_CONFIRM) {
         spec.content = &l->plan->digest;
         spec.content_size = l->confirm_size;
+        spec.proven = l->proven;
     }
-    return fill_new(l->worker, &spec);
+    if (purpose == FILL_RELAY) {
+        spec.body = l->body;
+        spec.has_body_length = l->has_body_length;
+        spec.body_length = l->body_length;
+    }
+    struct fill *f = fill_new(l->worker, &spec);
+    if (f && purpose == FILL_RELAY)
+        l->body = NULL; /* the fill has it */
+    return f;
 }
 
 /* One that nobody shares: relays and HEAD questions. */
 static enum lookup_state start_private(struct lookup *l, enum fill_purpose purpose)
 {
+    if (l->only_held)
+        return lookup_give_error(l, PLAN_ERR_ONLY_CACHED, "", NULL);
+    bool uploads = l->body != NULL; /* for as long as client and upstream go on */
     struct fill *f = make_fill(l, purpose);
     if (!f)
-        return give_error(l, PLAN_ERR_BUSY, "too many fills are running", NULL);
-    counter_inc(purpose == FILL_RELAY ? COUNTER_RELAYED : COUNTER_MISSES);
-    set_patience(l, l->worker->engine->wait_timeout_ms);
+        return lookup_give_error(l, PLAN_ERR_BUSY, "too many fills are running", NULL);
+    count(l, purpose == FILL_RELAY ? COUNTER_RELAYED : COUNTER_MISSES);
+    if (!uploads)
+        lookup_set_patience(l, l->worker->engine->wait_timeout_ms);
     enum lookup_state state = follow(l, f);
     fill_start(f);
     return state;
@@ -343,7 +413,7 @@ static enum lookup_state check_joined(struct lookup *l)
     struct fill_view v;
     follower_look(l->follower, &v);
     l->joined_whole = v.phase == FILL_VERIFIED;
-    counter_inc(l->joined_whole ? COUNTER_HITS : COUNTER_COLLAPSED);
+    count(l, l->joined_whole ? COUNTER_HITS : COUNTER_COLLAPSED);
     return check_fill(l);
 }
 
@@ -353,41 +423,63 @@ static bool give_negative(struct lookup *l)
     int64_t left_ms = negatives_left(l->worker->engine->negatives, &l->key, clock_mono_ms());
     if (left_ms <= 0)
         return false;
-    counter_inc(COUNTER_NEGATIVE_HITS);
-    give_error(l, PLAN_ERR_NOT_FOUND, "", NULL);
+    count(l, COUNTER_NEGATIVE_HITS);
+    lookup_give_error(l, PLAN_ERR_NOT_FOUND, "", NULL);
     l->error_status = (struct cache_status){.hit = true, .has_ttl = true, .ttl = left_ms / 1000};
     return true;
 }
 
+static enum lookup_state follow_running(struct lookup *l, struct fill *running)
+{
+    l->joined = true;
+    lookup_set_patience(l, l->worker->engine->wait_timeout_ms);
+    enum lookup_state state = follow(l, running);
+    fill_unref(&running);
+    return state == LOOKUP_WAITING ? check_joined(l) : state;
+}
+
+/* A page must name it first, unless somebody is fetching it, for whom one did. */
+static enum lookup_state miss_unproven(struct lookup *l)
+{
+    struct fill *running = fill_table_get(l->worker->engine->table, &l->key);
+    return running ? follow_running(l, running) : lookup_prove(l);
+}
+
+enum lookup_state lookup_follow_or_fill(struct lookup *l, enum fill_purpose purpose)
+{
+    bool started;
+    if (l->only_held)
+        return lookup_give_error(l, PLAN_ERR_ONLY_CACHED, "", NULL);
+    struct fill *f = join_or_make(l, purpose, &started);
+    if (!f)
+        return lookup_give_error(l, PLAN_ERR_BUSY, "too many fills are running", NULL);
+    if (!started)
+        return follow_running(l, f);
+    if (!l->plan->source && index_has_it_now(l)) {
+        fill_withdraw(f);
+        return look_again(l);
+    }
+    lookup_set_patience(l, l->worker->engine->wait_timeout_ms);
+    enum lookup_state state = follow(l, f);
+    if (!l->plan->source)
+        count(l, COUNTER_MISSES); /* else the source was counted */
+    fill_start(f);
+    return state;
+}
+
 static enum lookup_state miss(struct lookup *l)
 {
-    struct engine *e = l->worker->engine;
     if (give_negative(l))
         return l->state;
+    if (lookup_needs_proof(l))
+        return miss_unproven(l);
     if (l->head_only && l->plan->head == HEAD_ASKS)
         return start_private(l, FILL_ASK);
     enum fill_purpose purpose = FILL_FETCH;
     if (l->plan->digest.algo == DIGEST_SHA256 && l->plan->content_type.n &&
         store_has_blob(l->worker->reader, &l->plan->digest, &l->confirm_size))
         purpose = FILL_CONFIRM;
-    bool started;
-    struct fill *f = join_or_make(l, purpose, &started);
-    if (!f)
-        return give_error(l, PLAN_ERR_BUSY, "too many fills are running", NULL);
-    if (started && index_has_it_now(l)) {
-        fill_withdraw(f);
-        return look_again(l);
-    }
-    l->joined = !started;
-    set_patience(l, e->wait_timeout_ms);
-    enum lookup_state state = follow(l, f);
-    if (started) {
-        counter_inc(COUNTER_MISSES);
-        fill_start(f);
-        return state;
-    }
-    fill_unref(&f);
-    return state == LOOKUP_WAITING ? check_joined(l) : state;
+    return lookup_follow_or_fill(l, purpose);
 }
 
 /* --- stale --- */
@@ -398,20 +490,26 @@ static enum lookup_state stale(struct lookup *l, enum freshness how)
         return l->state; /* the upstream has removed it: believed, for a while */
     l->held_usable = how != STALE_TOO_OLD;
     if (l->held_usable && upstream_set_is_down(l->route->upstreams))
-        return give_stale(l, true, 0);
+        return lookup_give_stale(l, true, 0);
+    if (l->only_held)
+        return l->held_usable ? lookup_give_stale(l, true, 0)
+                              : lookup_give_error(l, PLAN_ERR_ONLY_CACHED, "", NULL);
+    if (lookup_needs_proof(l))
+        return lookup_prove(l);
     bool started;
     struct fill *f = join_or_make(l, FILL_REFRESH, &started);
     if (!f)
-        return l->held_usable ? give_stale(l, true, 0)
-                              : give_error(l, PLAN_ERR_BUSY, "too many fills are running", NULL);
+        return l->held_usable
+                   ? lookup_give_stale(l, true, 0)
+                   : lookup_give_error(l, PLAN_ERR_BUSY, "too many fills are running", NULL);
     int64_t running_ms = clock_mono_ms() - f->started_ms;
     int64_t left_ms =
         l->held_usable ? l->route->patience_ms - running_ms : l->worker->engine->wait_timeout_ms;
     enum lookup_state state = LOOKUP_WAITING;
     if (how == STALE_SERVABLE)
-        state = give_stale(l, false, 0);
+        state = lookup_give_stale(l, false, 0);
     else if (left_ms <= 0)
-        state = give_stale(l, true, 0); /* others have been waiting for it for long enough */
+        state = lookup_give_stale(l, true, 0); /* others have been waiting for it for long enough */
     else
         state = follow(l, f);
     l->joined = !started;
@@ -421,13 +519,13 @@ static enum lookup_state stale(struct lookup *l, enum freshness how)
         fill_unref(&f);
     if (state != LOOKUP_WAITING)
         return state;
-    set_patience(l, left_ms);
+    lookup_set_patience(l, left_ms);
     return started ? state : check_fill(l);
 }
 
 /* --- looking up --- */
 
-static void drop_held(struct lookup *l)
+void lookup_drop_held(struct lookup *l)
 {
     if (l->has_held && !l->held_body.is_inline && l->held_body.fd >= 0)
         close(l->held_body.fd);
@@ -435,16 +533,27 @@ static void drop_held(struct lookup *l)
     l->has_held = false;
 }
 
+static void find_key(struct lookup *l)
+{
+    if (l->shared)
+        cache_key(l->route->name, l->plan->resource, l->plan->variant, &l->key);
+    else
+        plan_key(l->worker->engine, l->route, l->plan, &l->key);
+}
+
 static enum lookup_state look_once(struct lookup *l)
 {
     l->now_ms = clock_wall_ms();
     l->joined = l->joined_whole = false;
-    cache_key(l->route->name, l->plan->resource, l->plan->variant, &l->key);
-    enum err rc = store_lookup(l->worker->reader, &l->key, l->arena, &l->held, &l->held_body);
+    find_key(l);
+    if (l->plan->always_proven && lookup_needs_proof(l))
+        return lookup_prove(l);
+    enum err rc = store_lookup(l->worker->reader, &l->key, l->arena, &l->held,
+                               l->bodiless ? NULL : &l->held_body);
     if (rc == ERR_NOTFOUND)
         return miss(l);
     if (rc == ERR_NOMEM)
-        return give_error(l, PLAN_ERR_BUSY, "the request is too large", NULL);
+        return lookup_give_error(l, PLAN_ERR_BUSY, "the request is too large", NULL);
     if (rc != ERR_OK) {
         counter_inc(COUNTER_STORE_ERRORS);
         return miss(l); /* a broken index is no reason to fail a pull */
@@ -453,36 +562,45 @@ static enum lookup_state look_once(struct lookup *l)
     if (!plan_accepts(l->plan, l->held.content_type))
         return turn(l);
     int64_t ttl_ms;
-    enum freshness how = freshness_of(&l->held, l->route, l->now_ms, &ttl_ms);
+    enum freshness how = how_fresh(l, &ttl_ms);
     if (how != FRESH)
         return stale(l, how);
-    counter_inc(COUNTER_HITS);
+    count(l, COUNTER_HITS);
     struct cache_status cs = {
         .hit = true, .has_ttl = !l->held.immutable, .ttl = ttl_seconds(ttl_ms)};
-    return give_held(l, &cs);
-}
-
-static enum lookup_state look(struct lookup *l)
-{
-    drop_held(l);
-    return look_once(l);
+    return lookup_give_held(l, &cs);
 }
 
 static enum lookup_state relay(struct lookup *l)
 {
     l->now_ms = clock_wall_ms();
-    cache_key(l->route->name, l->plan->resource, l->plan->variant, &l->key);
-    return start_private(l, l->head_only ? FILL_ASK : FILL_RELAY);
+    find_key(l);
+    if (lookup_needs_proof(l))
+        return lookup_prove(l);
+    bool asks = l->head_only && !l->plan->source;
+    return start_private(l, asks ? FILL_ASK : FILL_RELAY);
+}
+
+enum lookup_state lookup_begin(struct lookup *l)
+{
+    lookup_drop_held(l);
+    if (l->plan->kind == PLAN_RELAYED)
+        return relay(l);
+    return l->plan->source ? lookup_made(l) : look_once(l);
 }
 
 enum lookup_state lookup_start(struct lookup *l)
 {
     l->state = LOOKUP_WAITING;
     l->has_held = l->held_usable = l->joined = l->joined_whole = l->timer_set = false;
+    l->proven = l->page_checked = l->shared = false;
     l->rounds = 0;
     l->follower = NULL;
+    l->source = NULL;
+    l->proof = NULL;
+    l->made_variant = slice_of(NULL, 0);
     l->held_body.fd = -1;
-    enum lookup_state state = l->plan->kind == PLAN_RELAYED ? relay(l) : look(l);
+    enum lookup_state state = lookup_begin(l);
     if (state != LOOKUP_WAITING)
         stop_timer(l);
     return state;
@@ -492,7 +610,11 @@ void lookup_end(struct lookup *l)
 {
     stop_timer(l);
     follower_leave(&l->follower);
-    drop_held(l);
+    reading_close(&l->proof);
+    if (l->source)
+        lookup_end(l->source);
+    l->source = NULL;
+    lookup_drop_held(l);
 }
 
 /* --- the body --- */

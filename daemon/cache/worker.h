@@ -5,6 +5,7 @@
 #include "cache/engine.h"
 #include "fill.h"
 #include "negative.h"
+#include "reading.h"
 #include <stdatomic.h>
 
 enum { ENGINE_FILLS_MAX = 4096 };
@@ -17,6 +18,7 @@ struct engine {
     int64_t wait_timeout_ms;
     uint64_t max_object; /* a longer body is relayed */
     atomic_uint fills;
+    unsigned char secret[SHA256_BYTES]; /* of this process: credentials become part of keys by it */
 };
 
 struct engine_worker {
@@ -25,6 +27,7 @@ struct engine_worker {
     struct uplink *uplink;
     struct store_reader *reader;
     struct fill *fills; /* running here */
+    unsigned readings;  /* not released */
     bool stopping;
     void (*on_idle)(void *arg);
     void *on_idle_arg;
@@ -35,7 +38,20 @@ struct engine_worker {
 void cache_key(struct slice route, struct slice resource, struct slice variant,
                struct store_key *key);
 
-/* A fill has left the worker's list. */
+/*
+ * The key of what the plan names. A client's own credentials are part of it, in a form that cannot
+ * be guessed: what they bring is held for them alone.
+ */
+void plan_key(const struct engine *e, const struct cache_route *route, const struct plan *plan,
+              struct store_key *key);
+
+/* A copy whose texts live in the arena. `pages` are left out. false: the arena is full. */
+bool plan_copy(struct arena *a, const struct plan *plan, struct plan *out);
+
+/* The SHA-256 of the body that the lookup has answered with, when it is complete. */
+struct digest lookup_content(const struct lookup *l);
+
+/* A fill or a reading has gone. */
 void engine_worker_fill_gone(struct engine_worker *w);
 
 #endif

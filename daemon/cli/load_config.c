@@ -16,7 +16,7 @@ struct config *cli_load_config(int argc, char **argv)
     struct config *config = NULL;
     struct buf errors;
     buf_init(&errors, ERRORS_MAX);
-    if (config_load(file, protocol_names, &config, &errors) != ERR_OK)
+    if (config_load(file, protocol_configs, &config, &errors) != ERR_OK)
         fprintf(stderr, "%.*s", SLICE_ARG(buf_slice(&errors)));
     buf_free(&errors);
     return config;

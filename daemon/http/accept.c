@@ -1,26 +1,65 @@
 #include "http/request.h"
 
-/* "q=0", "q=0." up to "q=0.000" (RFC 9110 section 12.4.2). */
-static bool is_zero_weight(struct slice param)
+#include "chars.h"
+
+enum { QUALITY_MAX = 1000 };
+
+/*
+ * RFC 9110 section 12.4.2, in thousandths. Digits past the third never make a 0 of what is more.
+ * What is no weight counts for nothing, as if it were not there.
+ */
+static unsigned weight_value(struct slice q)
 {
-    if (!slice_ieq(slice_to(param, 2), SLICE("q=")))
-        return false;
-    struct slice q = slice_from(param, 2);
-    if (q.n == 0 || q.p[0] != '0' || (q.n > 1 && q.p[1] != '.'))
-        return false;
-    for (size_t i = 2; i < q.n; i++)
-        if (q.p[i] != '0')
-            return false;
-    return true;
+    unsigned value = 0, unit = 100;
+    bool more = false;
+
+    if (q.n && q.p[0] == '0')
+        q = slice_from(q, 1);
+    else if (q.n < 2 || q.p[0] != '.') /* ".2" is sent by old Java clients */
+        return QUALITY_MAX;
+    if (q.n && q.p[0] != '.')
+        return QUALITY_MAX;
+    for (size_t i = 1; i < q.n; i++) {
+        if (!http_char_is(q.p[i], HTTP_CHAR_DIGIT))
+            return QUALITY_MAX;
+        unsigned digit = (unsigned)(q.p[i] - '0');
+        value += digit * unit;
+        more = more || digit > 0;
+        unit /= 10;
+    }
+    return value || !more ? value : 1;
 }
 
-enum { MATCH_NONE, MATCH_ANY, MATCH_TYPE, MATCH_EXACT };
+/* What stands behind a member's name: its weight, and whether parameters stand before that. */
+struct member_tail {
+    unsigned quality;
+    bool has_params;
+};
 
-/* How closely the media range names `type`. */
-static int match_range(struct slice range, struct slice type)
+static struct member_tail read_tail(struct slice params)
+{
+    struct member_tail tail = {.quality = QUALITY_MAX};
+    struct slice param;
+
+    while (http_params_next(&params, &param)) {
+        if (slice_ieq(slice_to(param, 2), SLICE("q="))) {
+            tail.quality = weight_value(slice_from(param, 2));
+            break; /* the rest are extensions, which nobody defines */
+        }
+        tail.has_params = true;
+    }
+    return tail;
+}
+
+/* --- Accept --- */
+
+enum { MATCH_NONE, MATCH_ANY, MATCH_TYPE, MATCH_PARAMS, MATCH_EXACT };
+
+/* How closely the media range names `type`, which has no parameters. */
+static int match_range(struct slice range, bool has_params, struct slice type)
 {
     if (slice_ieq(range, type))
-        return MATCH_EXACT;
+        return has_params ? MATCH_PARAMS : MATCH_EXACT;
     if (slice_eq(range, SLICE("*/*")))
         return MATCH_ANY;
     size_t slash = slice_find(type, '/');
@@ -32,32 +71,86 @@ static int match_range(struct slice range, struct slice type)
 
 struct accept_search {
     struct slice type;
-    int match; /* the closest so far decides (RFC 9110 section 12.5.1) */
-    bool wanted;
+    bool given; /* the field has a member at all */
+    int match;  /* the closest so far decides (RFC 9110 section 12.5.1) */
+    unsigned quality;
 };
 
-static bool accept_element(void *arg, struct slice element)
+static bool accept_member(void *arg, struct slice member)
 {
     struct accept_search *search = arg;
-    struct slice range, param;
-    if (!http_params_next(&element, &range))
+    struct slice range;
+
+    if (!http_params_next(&member, &range))
         return true;
-    int match = match_range(range, search->type);
+    struct member_tail tail = read_tail(member);
+    int match = match_range(range, tail.has_params, search->type);
+    search->given = true;
     if (match == MATCH_NONE || match < search->match)
         return true;
-
-    bool wanted = true;
-    while (http_params_next(&element, &param))
-        if (is_zero_weight(param))
-            wanted = false;
-    search->wanted = wanted || (match == search->match && search->wanted);
+    if (match > search->match || tail.quality > search->quality)
+        search->quality = tail.quality;
     search->match = match;
     return true;
 }
 
-bool http_accepts(const struct http_fields *f, struct slice type)
+static struct accept_search search_accept(const struct http_fields *f, struct slice type)
 {
     struct accept_search search = {.type = type};
-    http_fields_each_element(f, HF_ACCEPT, accept_element, &search);
-    return search.wanted;
+    http_fields_each_element(f, HF_ACCEPT, accept_member, &search);
+    return search;
+}
+
+bool http_accepts(const struct http_fields *f, struct slice type)
+{
+    return search_accept(f, type).quality > 0;
+}
+
+unsigned http_accept_quality(const struct http_fields *f, struct slice type)
+{
+    struct accept_search search = search_accept(f, type);
+    return search.given ? search.quality : QUALITY_MAX;
+}
+
+/* --- Accept-Encoding --- */
+
+enum { CODING_NOT_NAMED = -1 };
+
+struct coding_search {
+    int gzip;     /* its weight, or CODING_NOT_NAMED */
+    int any;      /* of "*" */
+    int identity; /* of no coding at all */
+};
+
+static void raise_to(int *weight, unsigned quality)
+{
+    if (*weight < (int)quality)
+        *weight = (int)quality;
+}
+
+static bool coding_member(void *arg, struct slice member)
+{
+    struct coding_search *search = arg;
+    struct slice name;
+
+    if (!http_params_next(&member, &name))
+        return true;
+    unsigned quality = read_tail(member).quality;
+    /* "x-gzip" is the same (RFC 9110 section 8.4.1.3). */
+    if (slice_ieq(name, SLICE("gzip")) || slice_ieq(name, SLICE("x-gzip")))
+        raise_to(&search->gzip, quality);
+    else if (slice_eq(name, SLICE("*")))
+        raise_to(&search->any, quality);
+    else if (slice_ieq(name, SLICE("identity")))
+        raise_to(&search->identity, quality);
+    return true;
+}
+
+bool http_accepts_gzip(const struct http_fields *f)
+{
+    struct coding_search search = {CODING_NOT_NAMED, CODING_NOT_NAMED, CODING_NOT_NAMED};
+
+    http_fields_each_element(f, HF_ACCEPT_ENCODING, coding_member, &search);
+    int gzip = search.gzip != CODING_NOT_NAMED ? search.gzip : search.any;
+    return gzip > 0 && gzip >= search.identity;
 }

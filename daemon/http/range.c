@@ -1,6 +1,7 @@
 #include "http/range.h"
 
 #include "chars.h"
+#include "http/date.h"
 #include "http/fields.h"
 
 /* Digits of any length; what is too large for 64 bits becomes the largest number. */
@@ -177,4 +178,11 @@ bool http_if_none_match(struct slice value, struct slice etag)
         if (slice_eq(etag_opaque(tag), wanted))
             return true;
     return false;
+}
+
+bool http_if_modified_since(struct slice value, struct slice last_modified)
+{
+    int64_t since, changed;
+    return http_date_parse(value, &since) && http_date_parse(last_modified, &changed) &&
+           changed <= since;
 }

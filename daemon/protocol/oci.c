@@ -433,6 +433,8 @@ static bool plan_referrers(struct plan *plan, struct arena *a, const struct plan
 static bool plan_object(struct plan *plan, struct arena *a, const struct plan_input *in,
                         struct oci_target *t)
 {
+    if (!in->config)
+        return refuse(plan, PLAN_ERR_NO_ROUTE, SLICE(""));
     if (!oci_name_is_valid(t->name))
         return refuse(plan, PLAN_ERR_BAD_NAME, t->name);
     t->name = full_name(in, a, t->name);
@@ -478,8 +480,7 @@ static bool plan_request(const struct plan_input *in, struct arena *a, struct pl
 }
 
 const struct protocol protocol_oci = {
-    .name = SLICE("oci"),
-    .root = SLICE(OCI_ROOT),
+    .config = {.name = SLICE("oci"), .root = SLICE(OCI_ROOT)},
     .find_namespace = oci_find_namespace,
     .plan = plan_request,
     .render_error = render_error,

@@ -9,8 +9,8 @@ const struct protocol *const protocols[] = {
         NULL,
 };
 
-const char *const protocol_names[] = {
-#define X(name) #name,
+const struct config_protocol *const protocol_configs[] = {
+#define X(name) &protocol_##name.config,
     PROTOCOL_ROWS(X)
 #undef X
         NULL,
@@ -19,7 +19,7 @@ const char *const protocol_names[] = {
 const struct protocol *protocol_find(struct slice name)
 {
     for (const struct protocol *const *p = protocols; *p; p++)
-        if (slice_eq((*p)->name, name))
+        if (slice_eq((*p)->config.name, name))
             return *p;
     return NULL;
 }

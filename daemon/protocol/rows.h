@@ -4,7 +4,7 @@
 
 #include "protocol/protocol.h"
 
-#define PROTOCOL_ROWS(X) X(oci)
+#define PROTOCOL_ROWS(X) X(oci) X(pypi) X(npm) X(generic)
 
 #define X(name) extern const struct protocol protocol_##name;
 PROTOCOL_ROWS(X)

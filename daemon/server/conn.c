@@ -1,6 +1,7 @@
 /*
  * A client connection. The reading half (c->in) and the answering half (c->out) are separate; while
- * an answer is in the making nothing is read, but a client that leaves is noticed.
+ * an answer is in the making nothing is read but the body of its request (upload.c), but a client
+ * that leaves is noticed.
  */
 #include "conn.h"
 #include "base/container.h"
@@ -14,7 +15,7 @@ static void take_input(struct conn *c, struct slice data);
 
 /* --- life --- */
 
-static void set_deadline(struct conn *c, struct deadline_queue *q)
+void conn_set_deadline(struct conn *c, struct deadline_queue *q)
 {
     deadline_set(q, &c->deadline);
     c->deadline_queue = q;
@@ -73,8 +74,24 @@ void conn_leave(struct conn *c)
 
 /* --- what is watched in each state --- */
 
+static bool has_deadline(const struct conn *c, const struct deadline_queue *q)
+{
+    return c->deadline.next && c->deadline_queue == q;
+}
+
+/* The client's turn, if it is its body that is waited for; else the engine's. */
+static void await_one(struct conn *c, bool for_body)
+{
+    watch_set(&c->stream.watch, for_body ? WATCH_READ : WATCH_CLOSED);
+    if (!for_body)
+        deadline_clear(&c->deadline);
+    else if (!has_deadline(c, &c->worker->request))
+        upload_set_deadline(c);
+}
+
 void conn_set_out(struct conn *c, enum conn_out out)
 {
+    unsigned body = upload_wants(c) ? WATCH_READ : 0;
     c->out = out;
     switch (out) {
     case OUT_IDLE:
@@ -82,14 +99,13 @@ void conn_set_out(struct conn *c, enum conn_out out)
         watch_set(&c->stream.watch, WATCH_READ);
         break;
     case OUT_WAIT:
-        watch_set(&c->stream.watch, WATCH_CLOSED);
-        deadline_clear(&c->deadline);
+        await_one(c, body);
         break;
     case OUT_SEND:
-        watch_set(&c->stream.watch, WATCH_WRITE);
-        if (!c->deadline.next || c->deadline_queue != &c->worker->send) {
+        watch_set(&c->stream.watch, WATCH_WRITE | body);
+        if (!has_deadline(c, &c->worker->send)) {
             c->sent_mark = c->exchange->sent;
-            set_deadline(c, &c->worker->send);
+            conn_set_deadline(c, &c->worker->send);
         }
         break;
     }
@@ -155,23 +171,39 @@ static void reject(struct conn *c, int status, const char *why)
 /* A request has begun: head and body must be in by one deadline. */
 static void request_is_coming(struct conn *c)
 {
-    if (c->deadline_queue != &c->worker->request || !c->deadline.next)
-        set_deadline(c, &c->worker->request);
+    if (!has_deadline(c, &c->worker->request))
+        conn_set_deadline(c, &c->worker->request);
 }
 
-/* How much of a body will be read, and whether it is worth reading to keep the connection. */
+/* The request is run while its body comes. */
+static void begin_upload(struct conn *c)
+{
+    if (!upload_begin(c)) {
+        conn_close(c);
+        return;
+    }
+    exchange_run(c->exchange);
+    bool invited = c->in == IN_UPLOAD && c->out == OUT_WAIT && !c->dying;
+    if (invited && c->exchange->request.expect_continue)
+        upload_invite(c);
+}
+
+/* How much of an unwanted body is read, if it is worth that to keep the connection. */
 static void begin_body(struct conn *c, const struct http_request *r)
 {
     bool skip = r->framing != HTTP_NO_BODY && !r->expect_continue &&
                 (r->framing == HTTP_CHUNKED || r->content_length <= DISCARD_MAX);
-    c->close_after = !r->keep_alive || c->worker->stopping || (r->framing != HTTP_NO_BODY && !skip);
+    c->close_after = !r->keep_alive || c->worker->stopping;
     c->skipped = 0;
     c->body_left = r->content_length;
     memset(&c->chunked, 0, sizeof c->chunked);
-    if (skip) {
+    if (r->framing != HTTP_NO_BODY && exchange_takes_body(c->exchange)) {
+        begin_upload(c);
+    } else if (skip) {
         c->in = IN_BODY;
         request_is_coming(c);
     } else {
+        c->close_after = c->close_after || r->framing != HTTP_NO_BODY;
         exchange_run(c->exchange);
     }
 }
@@ -252,8 +284,24 @@ static size_t take_chunked_body(struct conn *c, struct slice data)
     return data.n - in.n;
 }
 
+static size_t take_upload(struct conn *c, struct slice data)
+{
+    bool malformed;
+    size_t used = upload_take(c, data, &malformed);
+    if (!malformed)
+        return used;
+    c->in = IN_HEAD;
+    if (exchange_abandon(c->exchange))
+        reject(c, 400, "the chunked body is malformed");
+    else
+        conn_break(c);
+    return data.n;
+}
+
 static size_t take_body(struct conn *c, struct slice data)
 {
+    if (c->in == IN_UPLOAD)
+        return take_upload(c, data);
     if (c->exchange->request.framing == HTTP_CHUNKED)
         return take_chunked_body(c, data);
     return take_sized_body(c, data);
@@ -264,7 +312,7 @@ static size_t take_body(struct conn *c, struct slice data)
 static void take_input(struct conn *c, struct slice data)
 {
     c->taking = true;
-    while (data.n && c->out == OUT_IDLE && !c->dying) {
+    while (data.n && !c->dying && (c->out == OUT_IDLE || upload_wants(c))) {
         size_t used = c->in == IN_HEAD ? take_head(c, data) : take_body(c, data);
         if (used == 0)
             break;
@@ -275,6 +323,12 @@ static void take_input(struct conn *c, struct slice data)
         return;
     if (!keep(c, c->out == OUT_LINGER ? slice_of(NULL, 0) : data))
         conn_close(c);
+}
+
+static void client_left(struct conn *c)
+{
+    counter_inc(COUNTER_CLIENT_ABORTS);
+    conn_close(c);
 }
 
 static void on_input(struct conn *c)
@@ -289,6 +343,8 @@ static void on_input(struct conn *c)
         into = c->pending + c->pending_n;
         room = c->pending_cap - c->pending_n;
     }
+    if (c->in == IN_UPLOAD && room > pipe_room(c->exchange->upload))
+        room = pipe_room(c->exchange->upload); /* so that all of it can be used */
     switch (stream_read(&c->stream, into, room, &got)) {
     case IO_DONE:
         break;
@@ -296,7 +352,10 @@ static void on_input(struct conn *c)
         return;
     case IO_EOF:
     case IO_ERROR:
-        conn_close(c);
+        if (c->in == IN_UPLOAD)
+            client_left(c);
+        else
+            conn_close(c);
         return;
     }
     if (c->out == OUT_LINGER) {
@@ -321,7 +380,7 @@ static void linger(struct conn *c)
     }
     c->skipped = 0;
     conn_set_out(c, OUT_LINGER);
-    set_deadline(c, &c->worker->linger);
+    conn_set_deadline(c, &c->worker->linger);
 }
 
 void conn_exchange_over(struct conn *c, bool broken)
@@ -330,6 +389,8 @@ void conn_exchange_over(struct conn *c, bool broken)
         conn_break(c);
         return;
     }
+    c->close_after = c->close_after || c->in == IN_UPLOAD; /* the rest is not read */
+    c->in = IN_HEAD;
     exchange_free(c->exchange);
     c->exchange = NULL;
     if (c->close_after || c->worker->stopping) {
@@ -337,7 +398,7 @@ void conn_exchange_over(struct conn *c, bool broken)
         return;
     }
     conn_set_out(c, OUT_IDLE);
-    set_deadline(c, &c->worker->idle);
+    conn_set_deadline(c, &c->worker->idle);
     if (c->pending_n && !c->taking)
         take_input(c, slice_of(c->pending, c->pending_n));
 }
@@ -360,22 +421,16 @@ void conn_send(struct conn *c)
     }
 }
 
-static void client_left(struct conn *c)
-{
-    counter_inc(COUNTER_CLIENT_ABORTS);
-    conn_close(c);
-}
-
 static void on_ready(struct watch *w, unsigned what)
 {
     struct conn *c = container_of(w, struct conn, stream.watch);
     conn_enter(c);
     if (what & WATCH_CLOSED)
         client_left(c);
-    else if (what & WATCH_WRITE)
-        conn_send(c);
-    else
+    if (what & WATCH_READ)
         on_input(c);
+    if ((what & WATCH_WRITE) && !c->dying)
+        conn_send(c);
     conn_leave(c);
 }
 
@@ -394,12 +449,14 @@ void conn_on_deadline(struct deadline *d)
     conn_enter(c);
     if (c->out == OUT_SEND && took_enough(c)) {
         c->sent_mark = c->exchange->sent;
-        set_deadline(c, &c->worker->send);
+        conn_set_deadline(c, &c->worker->send);
+    } else if (c->out == OUT_WAIT && upload_is_steady(c)) {
+        upload_set_deadline(c);
     } else {
         bool idle = c->out == OUT_LINGER || (c->out == OUT_IDLE && !c->exchange && !c->pending);
         if (!idle)
             counter_inc(COUNTER_CLIENT_TIMEOUTS);
-        if (c->out == OUT_SEND)
+        if (c->out == OUT_SEND || c->out == OUT_WAIT)
             conn_break(c);
         else
             conn_close(c);
@@ -452,5 +509,5 @@ void conn_accept(void *arg, int fd, const struct peer *peer)
     counter_inc(COUNTER_CONNECTIONS_OPEN);
     stream_open(&c->stream, w->reactor, fd, on_ready);
     conn_set_out(c, OUT_IDLE);
-    set_deadline(c, &w->request);
+    conn_set_deadline(c, &w->request);
 }

@@ -15,7 +15,7 @@ enum {
     LINGER_MS = 2000,
     LINGER_MAX = 1024 * 1024, /* bytes read and dropped before a close */
     SEND_TURN = 2048 * 1024,  /* bytes to one client before others get their turn */
-    SEND_RATE_MIN = 1024,     /* bytes per second that a client must take */
+    SEND_RATE_MIN = 1024,     /* bytes per second that a client must take, or send of a body */
     EXCHANGE_ARENA_FIRST = 8 * 1024,
     EXCHANGE_ARENA_CAP = 1024 * 1024,
     SPARE_EXCHANGES = 64,
@@ -54,7 +54,8 @@ struct server_worker {
 /* What the connection does with bytes from the client. */
 enum conn_in {
     IN_HEAD,
-    IN_BODY, /* of the request in c->exchange; it is skipped */
+    IN_BODY,   /* of the request in c->exchange; it is skipped, then the request is run */
+    IN_UPLOAD, /* of the request in c->exchange, which is being run: it goes to the engine */
 };
 
 /* What the connection does for the client. */
@@ -82,9 +83,10 @@ struct conn {
     struct chunked chunked;
     uint64_t body_left;
     uint64_t skipped;
-    uint64_t sent_mark; /* exchange->sent when the send deadline was set */
-    unsigned depth;     /* callbacks on the stack; freed only at 0 */
-    bool taking;        /* conn_take_input is on the stack */
+    uint64_t sent_mark;             /* exchange->sent when the send deadline was set */
+    uint64_t uploaded, upload_mark; /* bytes of the upload, and then when its deadline was set */
+    unsigned depth;                 /* callbacks on the stack; freed only at 0 */
+    bool taking;                    /* conn_take_input is on the stack */
     bool close_after;
     bool dying;
 };
@@ -103,7 +105,9 @@ struct exchange {
     struct routing routing;
     struct plan plan;
     struct lookup lookup;
-    bool looked_up; /* lookup_end is owed */
+    bool planned;
+    bool looked_up;      /* lookup_end is owed */
+    struct pipe *upload; /* the body on its way to the engine, writing end; or NULL */
     int64_t started_ms;
     char id[REQUEST_ID_LENGTH + 1];
     int status;
@@ -126,7 +130,9 @@ struct exchange {
 void conn_accept(void *point, int fd, const struct peer *peer);
 /* The exchange's answer is completely sent, or cannot be completed (broken). */
 void conn_exchange_over(struct conn *c, bool broken);
+/* Sets what is watched, too. The same state again: after a change of the reading half. */
 void conn_set_out(struct conn *c, enum conn_out out);
+void conn_set_deadline(struct conn *c, struct deadline_queue *q);
 /* Sends as much of the exchange's answer as goes; between conn_enter and conn_leave. */
 void conn_send(struct conn *c);
 void conn_on_deadline(struct deadline *d);
@@ -141,10 +147,29 @@ void conn_break(struct conn *c);
 /* NULL when memory is out. */
 struct exchange *exchange_new(struct conn *c);
 void exchange_free(struct exchange *x);
-/* The request is complete: plan it, look it up, answer it or wait. */
+/* The request is complete, or its body is being uploaded: plan it, look it up, answer or wait. */
 void exchange_run(struct exchange *x);
+/* The head is in: does its plan want the body? */
+bool exchange_takes_body(struct exchange *x);
+/* The request has turned out to be malformed. false: part of an answer has been sent. */
+bool exchange_abandon(struct exchange *x);
 /* Answers a message that could not be parsed, then closes. */
 void exchange_reject(struct exchange *x, int status, const char *why);
+
+/* --- upload.c --- */
+/* false: no memory. */
+bool upload_begin(struct conn *c);
+/* Lets go of both ends; a body that was not complete is broken. Also for an exchange without. */
+void upload_end(struct exchange *x);
+/* Is there a body that can be read on? */
+bool upload_wants(const struct conn *c);
+/* Answers Expect: 100-continue. */
+void upload_invite(struct conn *c);
+/* Returns the bytes used, which is all that the pipe has room for, up to the body's end. */
+size_t upload_take(struct conn *c, struct slice data, bool *malformed);
+void upload_set_deadline(struct conn *c);
+/* Has the client sent enough since then? */
+bool upload_is_steady(const struct conn *c);
 
 /* --- respond.c: from a result to parts --- */
 /* false when the arena is full: then nothing was made. */

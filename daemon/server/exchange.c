@@ -54,6 +54,7 @@ void exchange_free(struct exchange *x)
         access_log(x);
     if (x->looked_up)
         lookup_end(&x->lookup);
+    upload_end(x);
     arena_reset(&x->arena);
     if (w->spare_count >= SPARE_EXCHANGES) {
         free(x);
@@ -129,16 +130,25 @@ void exchange_reject(struct exchange *x, int status, const char *why)
 
 /* --- the engine's callbacks --- */
 
+/* Is it about the resource itself? Then that is the error's detail. */
+static bool names_resource(enum plan_error error)
+{
+    return error == PLAN_ERR_NOT_FOUND || error == PLAN_ERR_DENIED ||
+           error == PLAN_ERR_CREDENTIALS || error == PLAN_ERR_FORBIDDEN;
+}
+
 static void answer_lookup(struct exchange *x)
 {
     struct lookup *l = &x->lookup;
+    /* An answer before its time: whether the rest of the body is ever read is not known. */
+    if (x->conn->in == IN_UPLOAD)
+        x->conn->close_after = true;
     if (l->state == LOOKUP_ANSWER) {
         send_made(x, respond_answer(x));
         return;
     }
-    bool absent = l->error == PLAN_ERR_NOT_FOUND || l->error == PLAN_ERR_DENIED;
-    answer_error(x, l->error, absent ? x->plan.resource : l->error_detail, &l->error_status,
-                 l->retry_after_s);
+    answer_error(x, l->error, names_resource(l->error) ? x->plan.resource : l->error_detail,
+                 &l->error_status, l->retry_after_s);
 }
 
 static void on_lookup_ready(struct lookup *l)
@@ -197,17 +207,24 @@ static void run_without_route(struct exchange *x)
                      0);
 }
 
-static void run_plan(struct exchange *x)
+static bool make_plan(struct exchange *x)
 {
     const struct route *r = x->routing.route;
     struct plan_input in = {
         .request = &x->request,
         .path = x->routing.path,
         .namespace = x->routing.namespace,
+        .base = x->routing.base,
         .upstream_host = r->upstream_host,
         .config = r->config,
     };
-    if (!r->protocol->plan(&in, &x->arena, &x->plan)) {
+    x->planned = x->planned || r->protocol->plan(&in, &x->arena, &x->plan);
+    return x->planned;
+}
+
+static void run_plan(struct exchange *x)
+{
+    if (!make_plan(x)) {
         conn_exchange_over(x->conn, true);
         return;
     }
@@ -263,7 +280,8 @@ void exchange_run(struct exchange *x)
     } else if (!http_path_is_clean(x->request.path)) {
         answer_error(x, PLAN_ERR_BAD_REQUEST, SLICE("the path is malformed"), NULL, 0);
     } else {
-        x->routing = route_request(s, x->conn->point->route, &x->request, &x->arena);
+        if (!x->planned)
+            x->routing = route_request(s, x->conn->point->route, &x->request, &x->arena);
         if (!x->routing.path.p)
             conn_exchange_over(x->conn, true); /* no memory left for this request */
         else if (x->routing.route)
@@ -271,4 +289,24 @@ void exchange_run(struct exchange *x)
         else
             run_without_route(x);
     }
+}
+
+bool exchange_takes_body(struct exchange *x)
+{
+    const struct listen_point *point = x->conn->point;
+    if (point->admin || is_loop(&x->request) || !http_path_is_clean(x->request.path))
+        return false;
+    x->routing = route_request(x->conn->worker->service, point->route, &x->request, &x->arena);
+    if (!x->routing.path.p || !x->routing.route || !make_plan(x))
+        return false;
+    return x->plan.kind == PLAN_RELAYED && x->plan.takes_body;
+}
+
+bool exchange_abandon(struct exchange *x)
+{
+    if (x->looked_up)
+        lookup_end(&x->lookup);
+    x->looked_up = false;
+    upload_end(x);
+    return x->part_count == 0;
 }

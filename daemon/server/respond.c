@@ -34,7 +34,6 @@ static bool finish(struct exchange *x, struct head_writer *w)
 {
     head_add(w, SLICE("Via"), instance_via());
     head_add(w, SLICE("X-Request-Id"), slice_str(x->id));
-    head_add(w, SLICE("Date"), date_now(x->conn->worker));
     if (x->conn->close_after || x->conn->worker->stopping)
         head_add(w, SLICE("Connection"), SLICE("close"));
     else if (x->request.minor == 0)
@@ -82,6 +81,7 @@ bool respond_page(struct exchange *x, const struct plan_page *page, const struct
         head_add_u64(&w, SLICE("Retry-After"), (uint64_t)retry_after_s);
     if (cs)
         add_cache_status(x, &w, cs);
+    head_add(&w, SLICE("Date"), date_now(x->conn->worker));
     if (!finish(x, &w) || !new_parts(x, 2))
         return false;
     x->parts[0].text = slice_of(w.p, w.n);
@@ -103,6 +103,8 @@ static void add_entity_fields(struct exchange *x, struct head_writer *w)
         head_add(w, SLICE("ETag"), a->etag);
     if (a->last_modified.n)
         head_add(w, SLICE("Last-Modified"), a->last_modified);
+    if (!a->has_date)
+        head_add(w, SLICE("Date"), date_now(x->conn->worker));
     head_add_raw(w, x->plan.fields);
     head_add_raw(w, a->fields);
     if (a->status_field.hit || a->age_s > 0)
@@ -160,25 +162,32 @@ static void add_open_framing(struct exchange *x, struct head_writer *w)
         x->conn->close_after = true;
 }
 
+/* RFC 9110 section 8.6: these have neither a body nor any framing of one. */
+static bool is_bodiless(int status)
+{
+    return status == 204 || status == 304;
+}
+
 static bool respond_whole(struct exchange *x)
 {
     const struct answer *a = &x->lookup.answer;
     struct head_writer w;
+    bool bodiless = is_bodiless(a->status);
     if (!begin(x, &w, a->status, entity_room(x)))
         return false;
     if (a->content_type.n)
         head_add(&w, SLICE("Content-Type"), a->content_type);
-    if (a->has_size)
+    if (a->has_size && !bodiless)
         head_add_u64(&w, SLICE("Content-Length"), a->size);
-    else
+    else if (!bodiless)
         add_open_framing(x, &w);
-    if (a->seekable)
+    if (a->seekable && a->status == 200)
         head_add(&w, SLICE("Accept-Ranges"), SLICE("bytes"));
     add_entity_fields(x, &w);
     if (!finish(x, &w) || !new_parts(x, 1))
         return false;
     x->parts[0].text = slice_of(w.p, w.n);
-    if (x->request.method != HTTP_HEAD && a->body != BODY_NONE)
+    if (x->request.method != HTTP_HEAD && a->body != BODY_NONE && !bodiless)
         x->parts[0].end = a->has_size ? a->size : UINT64_MAX;
     return true;
 }
@@ -256,13 +265,34 @@ static bool respond_too_many_ranges(struct exchange *x)
     return respond_page(x, &page, &x->lookup.answer.status_field, 0);
 }
 
-/* RFC 9110 section 13.2.2: If-None-Match, then Range with If-Range; the method is GET or HEAD. */
-bool respond_answer(struct exchange *x)
+/*
+ * If-Modified-Since counts without If-None-Match only (RFC 9110 section 13.1.3), and where the date
+ * is that of these very bytes: a tag may go back to older ones.
+ */
+static bool is_not_modified(const struct exchange *x)
 {
     const struct answer *a = &x->lookup.answer;
     const struct http_fields *fields = &x->request.fields;
     struct slice none_match = http_fields_value(fields, HF_IF_NONE_MATCH);
-    if (none_match.p && a->etag.n && http_if_none_match(none_match, a->etag))
+    if (none_match.p)
+        return a->etag.n && http_if_none_match(none_match, a->etag);
+    bool exact = !x->plan.source && !x->plan.digest_field.n;
+    return exact && http_if_modified_since(http_fields_value(fields, HF_IF_MODIFIED_SINCE),
+                                           a->last_modified);
+}
+
+/*
+ * RFC 9110 section 13.2.2: conditions, then Range with If-Range. What a relayed request of
+ * another method, or one that failed, brings is passed on as it is.
+ */
+bool respond_answer(struct exchange *x)
+{
+    const struct answer *a = &x->lookup.answer;
+    const struct http_fields *fields = &x->request.fields;
+    bool reads = x->request.method == HTTP_GET || x->request.method == HTTP_HEAD;
+    if (!reads || a->status != 200)
+        return respond_whole(x);
+    if (is_not_modified(x))
         return respond_not_modified(x);
     struct slice range = http_fields_value(fields, HF_RANGE);
     if (!range.p || x->request.method != HTTP_GET || !a->seekable ||

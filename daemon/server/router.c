@@ -1,5 +1,6 @@
 #include "http/url.h"
 #include "service.h"
+#include <ctype.h>
 
 const struct route *route_by_name(const struct service *s, struct slice name)
 {
@@ -65,17 +66,17 @@ static const struct route *default_route(const struct service *s, const struct p
     return NULL;
 }
 
-/* The root itself, or root + "/...". */
-static bool under_root(struct slice path, struct slice root)
+/* The path `top` itself, or top + "/..."; nothing is under an empty one. */
+static bool is_under(struct slice path, struct slice top)
 {
-    return root.n && slice_starts(path, root) && (path.n == root.n || path.p[root.n] == '/');
+    return top.n && slice_starts(path, top) && (path.n == top.n || path.p[top.n] == '/');
 }
 
 /* The protocol whose root the path is under, or NULL. */
 static const struct protocol *protocol_of_path(struct slice path)
 {
     for (size_t i = 0; protocols[i]; i++)
-        if (under_root(path, protocols[i]->root))
+        if (is_under(path, protocols[i]->config.root))
             return protocols[i];
     return NULL;
 }
@@ -96,21 +97,109 @@ static void route_under_root(const struct service *s, const struct http_request 
     out->path = rest;
 }
 
+static struct slice prefix_of(const struct route *r)
+{
+    return slice_str(r->config->prefix);
+}
+
+/* The route with the longest prefix that the path is under, or NULL. */
+static const struct route *route_by_prefix(const struct service *s, struct slice path)
+{
+    const struct route *best = NULL;
+    for (size_t i = 0; i < s->route_count; i++) {
+        const struct route *r = &s->routes[i];
+        if (is_under(path, prefix_of(r)) && (!best || prefix_of(r).n > prefix_of(best).n))
+            best = r;
+    }
+    return best;
+}
+
+/* "/npm" is asked for as "/npm/". */
+static struct slice path_below(struct slice path, struct slice prefix)
+{
+    return path.n == prefix.n ? SLICE("/") : slice_from(path, prefix.n);
+}
+
+static void route_under_prefix(const struct service *s, const struct http_request *request,
+                               struct routing *out)
+{
+    out->route = route_by_prefix(s, request->path);
+    if (!out->route)
+        return;
+    out->protocol = out->route->protocol;
+    out->prefix = prefix_of(out->route);
+    out->path = path_below(request->path, out->prefix);
+}
+
+static void pick_route(const struct service *s, const char *listen_route,
+                       const struct http_request *request, struct arena *a, struct routing *out)
+{
+    if (listen_route)
+        out->route = route_by_name(s, slice_str(listen_route));
+    else
+        out->route = route_by_host(s, request->host);
+    if (out->route) {
+        out->protocol = out->route->protocol;
+        return;
+    }
+    out->protocol = protocol_of_path(request->path);
+    if (out->protocol)
+        route_under_root(s, request, a, out);
+    else
+        route_under_prefix(s, request, out);
+}
+
+/* --- the link base --- */
+
+/* How clients reach this cache: the one place that knows. */
+static struct slice request_scheme(void)
+{
+    return SLICE("http://");
+}
+
+/*
+ * Scheme and authority of the request, and the prefix; empty when it names no host, or one that is
+ * none. The host is in lower case, so that its spelling makes no further variants. p == NULL: no
+ * memory.
+ */
+static struct slice base_from_request(const struct http_request *request, struct slice prefix,
+                                      struct arena *a)
+{
+    struct slice host, scheme = request_scheme();
+    unsigned port;
+    if (!request->host.n || !http_authority_parse(request->host, &host, &port))
+        return SLICE("");
+    char *p = arena_alloc(a, scheme.n + request->host.n + prefix.n);
+    if (!p)
+        return slice_of(NULL, 0);
+    char *end = mempcpy(p, scheme.p, scheme.n);
+    for (size_t i = 0; i < request->host.n; i++)
+        *end++ = (char)tolower((unsigned char)request->host.p[i]);
+    if (prefix.n)
+        end = mempcpy(end, prefix.p, prefix.n);
+    return slice_of(p, (size_t)(end - p));
+}
+
+/* public_url names the listeners on which a prefix selects; a host of its own names itself. */
+static struct slice link_base(const struct service *s, const struct http_request *request,
+                              struct slice prefix, struct arena *a)
+{
+    const char *public_url = s->config->public_url;
+    if (prefix.n && public_url)
+        return arena_printf(a, "%s%.*s", public_url, SLICE_ARG(prefix));
+    return base_from_request(request, prefix, a);
+}
+
 struct routing route_request(const struct service *s, const char *listen_route,
                              const struct http_request *request, struct arena *a)
 {
     struct routing out = {.path = request->path};
-    if (listen_route)
-        out.route = route_by_name(s, slice_str(listen_route));
-    else
-        out.route = route_by_host(s, request->host);
+    pick_route(s, listen_route, request, a, &out);
     if (out.route) {
-        out.protocol = out.route->protocol;
-        return out;
+        out.base = link_base(s, request, out.prefix, a);
+        if (!out.base.p)
+            out.path.p = NULL;
     }
-    out.protocol = protocol_of_path(request->path);
-    if (out.protocol)
-        route_under_root(s, request, a, &out);
     return out;
 }
 
@@ -126,6 +215,8 @@ struct slice route_list(const struct service *s, struct arena *a)
             buf_addf(&b, "%s%s", j ? ", " : "; namespaces ", c->namespaces.v[j]);
         for (size_t j = 0; j < c->hosts.n; j++)
             buf_addf(&b, "%s%s", j ? ", " : "; hosts ", c->hosts.v[j]);
+        if (c->prefix)
+            buf_addf(&b, "; prefix %s", c->prefix);
         buf_add(&b, c->is_default ? SLICE("; default)") : SLICE(")"));
     }
     struct slice text = arena_copy(a, buf_slice(&b));

@@ -26,13 +26,15 @@ struct service {
 struct routing {
     const struct route *route;       /* NULL: nothing is served there */
     const struct protocol *protocol; /* of the route, or the one whose root was asked; or NULL */
-    struct slice path;               /* without what selected the route */
+    struct slice path;               /* without what selected the route; p == NULL: no memory */
     struct slice namespace;          /* as in struct plan_input */
+    struct slice prefix;             /* that selected the route; or empty */
+    struct slice base;               /* as in struct plan_input */
 };
 
 /*
- * Picks the route of a request (DESIGN: listener, host, namespace, default). `listen_route` is the
- * name that the listener gives, or NULL. Pure but for the arena.
+ * Picks the route of a request (DESIGN: listener, host, namespace, default, prefix). `listen_route`
+ * is the name that the listener gives, or NULL. Pure but for the arena.
  */
 struct routing route_request(const struct service *s, const char *listen_route,
                              const struct http_request *request, struct arena *a);

@@ -1,9 +1,5 @@
 #include "address.h"
 #include <arpa/inet.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
 
 struct v4_block {
     uint32_t prefix;
@@ -57,18 +53,41 @@ static enum address_reach reach_v6(const unsigned char b[16])
     return local ? REACH_PRIVATE : REACH_PUBLIC; /* fc00::/7, and fec0::/10 of old */
 }
 
+/* false: not an address. */
+static bool parse(const char *text, enum address_reach *reach)
+{
+    unsigned char bytes[16];
+    bool v4 = inet_pton(AF_INET, text, bytes) == 1;
+    if (v4)
+        *reach = reach_v4(bytes);
+    else if (inet_pton(AF_INET6, text, bytes) == 1)
+        *reach = reach_v6(bytes);
+    else
+        return false;
+    return true;
+}
+
 enum address_reach address_reach(const char *text)
 {
     char plain[INET6_ADDRSTRLEN];
-    unsigned char bytes[16];
+    enum address_reach reach;
     size_t n = strcspn(text, "%");
     if (n >= sizeof plain)
         return REACH_FORBIDDEN;
     memcpy(plain, text, n);
     plain[n] = '\0';
-    if (inet_pton(AF_INET, plain, bytes) == 1)
-        return reach_v4(bytes);
-    if (inet_pton(AF_INET6, plain, bytes) == 1)
-        return reach_v6(bytes);
-    return REACH_FORBIDDEN;
+    return parse(plain, &reach) ? reach : REACH_FORBIDDEN;
+}
+
+enum address_reach address_reach_of_host(struct slice host)
+{
+    char text[INET6_ADDRSTRLEN];
+    enum address_reach reach;
+    if (slice_ieq(host, SLICE("localhost")))
+        return REACH_LOOPBACK;
+    if (host.n >= sizeof text)
+        return REACH_PUBLIC;
+    memcpy(text, host.p, host.n);
+    text[host.n] = '\0';
+    return parse(text, &reach) ? reach : REACH_PUBLIC;
 }

@@ -37,15 +37,14 @@ static int64_t retry_after_ms(const struct answer_head *head)
     return s > HEALTH_RETRY_AFTER_MAX_MS / 1000 ? HEALTH_RETRY_AFTER_MAX_MS : s * 1000;
 }
 
-static void tell_failure(struct fetch *f)
+void fetch_tell_failure(struct fetch *f, const struct answer_head *head)
 {
     struct fetch_try *t = &f->try;
-    const struct answer_head *head = f->exchange.head;
-    struct health *h = &t->upstream->health;
     if (t->settled)
         return;
-    t->settled = true;
+    struct health *h = &t->upstream->health;
     int64_t now = clock_mono_ms();
+    t->settled = true;
     enum health_change change = head && head->status == 429
                                     ? health_limited(h, now, t->probe, retry_after_ms(head))
                                     : health_failure(h, now, t->probe);
@@ -64,24 +63,33 @@ void fetch_tell_nothing(struct fetch *f)
 enum step_result fetch_try_failed(struct fetch *f)
 {
     struct fetch_exchange *x = &f->exchange;
-    struct slice host = f->try.upstream->base.host;
+    struct slice host = f->try.host;
+    enum err code = x->blocked && f->foreign ? ERR_FOREIGN : ERR_UPSTREAM;
     f->failed = true;
     if (x->result == ERR_OK || x->result == ERR_CLOSED)
-        err_set(&f->info, ERR_UPSTREAM, "%.*s answered %d", SLICE_ARG(host), x->status);
+        err_set(&f->info, code, "%.*s answered %d", SLICE_ARG(host), x->status);
     else
-        err_set(&f->info, ERR_UPSTREAM, "%.*s: %s", SLICE_ARG(host), x->info.msg);
+        err_set(&f->info, code, "%.*s: %s", SLICE_ARG(host), x->info.msg);
     counter_inc(COUNTER_UPSTREAM_FAILURES);
     if (x->blocked)
         fetch_tell_success(f); /* what it says is not to be followed, but it is up */
     else
-        tell_failure(f);
+        fetch_tell_failure(f, x->head);
     if (x->head && x->head->complete && (x->status == 429 || x->status >= 500)) {
         answer_head_free(&f->failure);
         f->failure = x->head;
+        f->failure_url = arena_copy(&f->arena, f->try.url);
         x->head = NULL;
     }
     f->next = FETCH_STEP_PICK;
     return STEP_NEXT;
+}
+
+void fetch_failed_answer(struct fetch *f, const struct answer_head *head)
+{
+    err_set(&f->info, ERR_UPSTREAM, "%.*s answered %d", SLICE_ARG(f->try.host), head->status);
+    counter_inc(COUNTER_UPSTREAM_FAILURES);
+    fetch_tell_failure(f, head);
 }
 
 enum step_result fetch_try_negative(struct fetch *f, int status, struct answer_head *head)
@@ -93,6 +101,7 @@ enum step_result fetch_try_negative(struct fetch *f, int status, struct answer_h
     } else {
         answer_head_free(&f->negative);
         f->negative = head;
+        f->negative_url = arena_copy(&f->arena, f->try.url);
         f->negative_status = status;
     }
     f->next = FETCH_STEP_PICK;
@@ -108,21 +117,22 @@ enum step_result fetch_give_up(struct fetch *f, enum err code, const char *why)
 
 /* --- outer steps --- */
 
-static bool begin_try(struct fetch *f, struct upstream *u, bool probe)
+/* There is one such place; when it comes back here, that was it. */
+static enum step_result pick_foreign(struct fetch *f)
 {
-    arena_reset(&f->try_arena);
-    f->try = (struct fetch_try){.upstream = u, .probe = probe};
-    f->try.url = arena_printf(&f->try_arena, "%s%.*s", u->url, SLICE_ARG(f->ask.path));
-    f->try.scope = bearer_scope_sorted(&f->try_arena, f->ask.scope);
-    upstream_auth_known(u, &f->try_arena, &f->try.auth);
-    timer_set(&f->deadline, f->uplink->response_timeout_ms);
-    return f->try.url.p && f->try.scope.p && http_url_parse(f->try.url, &f->try.at);
+    f->next = f->tried ? FETCH_STEP_CONCLUDE : FETCH_STEP_REQUEST;
+    if (!f->tried && !fetch_place_begin_foreign(f))
+        return fetch_give_up(f, ERR_LIMIT, "the URL is too long");
+    f->tried = f->ask.set->n;
+    return STEP_NEXT;
 }
 
 enum step_result fetch_step_pick(struct fetch *f)
 {
     const struct upstream_set *set = f->ask.set;
     fetch_tell_nothing(f);
+    if (f->foreign)
+        return pick_foreign(f);
     while (f->tried < set->n) {
         struct upstream *u = &set->v[f->tried++];
         enum health_pass pass =
@@ -132,7 +142,9 @@ enum step_result fetch_step_pick(struct fetch *f)
             err_set(&f->info, ERR_UPSTREAM, "%.*s is known to be down", SLICE_ARG(u->base.host));
             continue;
         }
-        if (!begin_try(f, u, pass == HEALTH_PROBE))
+        if (f->once)
+            f->tried = set->n;
+        if (!fetch_place_begin(f, u, pass == HEALTH_PROBE))
             return fetch_give_up(f, ERR_PROTO, "not a path that can be asked for");
         f->next = FETCH_STEP_AUTHORIZE;
         return STEP_NEXT;
@@ -146,9 +158,11 @@ enum step_result fetch_step_conclude(struct fetch *f)
 {
     const struct answer_head *head = f->failed ? f->failure : f->negative;
     struct fetch_head shown = {.has_length = true, .framed = true};
-    f->result = f->failed ? ERR_UPSTREAM : ERR_OK;
-    if (head)
+    f->result = f->failed ? f->info.code : ERR_OK;
+    if (head) {
         shown.fields = head->fields;
+        shown.url = f->failed ? f->failure_url : f->negative_url;
+    }
     shown.status = f->failed ? (head ? head->status : 0) : f->negative_status;
     shown.refused = shown.status == 401 || shown.status == 403;
     if (shown.status && f->ops->on_head(f->arg, &shown) == FETCH_ABORT)
@@ -189,6 +203,8 @@ static void close_fetch(struct fetch *f)
         f->waiting = false;
     fetch_tell_nothing(f);
     timer_clear(&f->deadline);
+    if (f->ask.body)
+        pipe_reader_leave(&f->ask.body);
 }
 
 static void free_fetch(struct fetch *f)
@@ -232,6 +248,16 @@ void fetch_run(struct fetch *f)
 
 /* --- what wakes it --- */
 
+void fetch_set_deadline(struct fetch *f)
+{
+    f->last_byte_ms = clock_mono_ms();
+    if (f->held || f->paused || f->starved)
+        timer_clear(&f->deadline);
+    else
+        timer_set(&f->deadline,
+                  f->delivering ? f->uplink->stall_timeout_ms : f->uplink->response_timeout_ms);
+}
+
 static void on_deadline(struct timer *timer)
 {
     struct fetch *f = container_of(timer, struct fetch, deadline);
@@ -269,12 +295,11 @@ static void resume(struct fetch *f)
     f->held = false;
     if (!f->delivering || f->aborted)
         return;
-    f->last_byte_ms = clock_mono_ms();
-    timer_set(&f->deadline, f->uplink->stall_timeout_ms);
-    if (f->paused && f->exchange.transfer) {
-        f->paused = false;
+    bool paused = f->paused;
+    f->paused = false;
+    fetch_set_deadline(f);
+    if (paused && f->exchange.transfer)
         transfer_resume(f->exchange.transfer); /* the fetch may be gone after it */
-    }
 }
 
 static void on_mail(struct mail *m)
@@ -301,18 +326,33 @@ static void post(struct fetch *f)
 
 /* --- what others call --- */
 
+static bool copy_lines(struct fetch *f)
+{
+    size_t n = f->ask.line_count;
+    struct slice *lines = arena_alloc(&f->arena, (n + 1) * sizeof *lines);
+    for (size_t i = 0; lines && i < n; i++) {
+        lines[i] = arena_copy(&f->arena, f->ask.lines[i]);
+        if (!lines[i].p)
+            return false;
+    }
+    f->ask.lines = lines;
+    return lines != NULL;
+}
+
 static bool copy_request(struct fetch *f, const struct fetch_request *r)
 {
-    struct slice *const from[] = {&f->ask.path, &f->ask.scope,         &f->ask.accept,
-                                  &f->ask.etag, &f->ask.last_modified, &f->ask.if_range,
-                                  &f->ask.id};
+    struct slice *const from[] = {&f->ask.method_text,  &f->ask.path,          &f->ask.url,
+                                  &f->ask.scope,        &f->ask.accept,        &f->ask.etag,
+                                  &f->ask.id,           &f->ask.last_modified, &f->ask.if_range,
+                                  &f->ask.authorization};
     f->ask = *r;
+    f->once = r->method != HTTP_GET && r->method != HTTP_HEAD;
     for (size_t i = 0; i < sizeof from / sizeof from[0]; i++) {
         *from[i] = arena_copy(&f->arena, *from[i]);
         if (!from[i]->p)
             return false;
     }
-    return true;
+    return copy_lines(f);
 }
 
 struct fetch *fetch_start(struct uplink *uplink, const struct fetch_request *request,
@@ -340,6 +380,8 @@ struct fetch *fetch_start(struct uplink *uplink, const struct fetch_request *req
         fetch_give_up(f, ERR_LIMIT, "the request is too long");
     else if (uplink->fetch_count > UPLINK_FETCHES_MAX)
         fetch_give_up(f, ERR_LIMIT, "too many fetches at once");
+    else if (!fetch_place_find(f))
+        fetch_give_up(f, ERR_FOREIGN, "not an http or https URL");
     post(f);
     return f;
 }

@@ -1,7 +1,8 @@
 /*
  * The state machine of one fetch: an upstream is picked, authorised, asked; its answer is delivered
  * or the next one is picked. fetch.c has the dispatcher and the outer steps, fetch_token.c those
- * that get a token, fetch_request.c the request itself. All on the uplink's reactor.
+ * that get a token, fetch_request.c the request itself, fetch_place.c where it goes. All on the
+ * uplink's reactor.
  */
 #ifndef YT_UPSTREAM_FETCH_H
 #define YT_UPSTREAM_FETCH_H
@@ -57,14 +58,15 @@ enum step_result {
 
 /* One upstream being asked; cleared for the next one. */
 struct fetch_try {
-    struct upstream *upstream;
-    bool probe;   /* its health is being found out */
-    bool settled; /* its health was told */
+    struct upstream *upstream; /* NULL: a foreign place */
+    struct slice host;         /* for messages */
+    bool probe;                /* its health is being found out */
+    bool settled;              /* its health was told, or is not to be */
 
     struct slice url; /* what is asked now, NUL-terminated */
     struct http_url at;
     unsigned redirects;
-    bool away; /* redirected to another origin: no credentials from there on */
+    bool away; /* foreign, or redirected to another origin: no credentials from there on */
 
     struct upstream_auth auth;
     bool challenged;
@@ -109,6 +111,8 @@ struct fetch {
     const struct fetch_ops *ops;
     void *arg;
     struct fetch_request ask;
+    bool once;    /* the method may change something: one upstream, one try */
+    bool foreign; /* ask.url is below no upstream's base */
     struct arena arena;
 
     enum fetch_step step;
@@ -127,13 +131,16 @@ struct fetch {
     bool delivering; /* on_head was called with a body to come */
     bool held;       /* on_head said pause */
     bool paused;     /* the transfer is */
+    bool starved;    /* the upstream waits for more of the request's body */
     bool aborted;    /* the consumer wants no more */
     int64_t last_byte_ms;
 
     bool failed;                  /* an upstream did */
     struct answer_head *failure;  /* its answer, 429 or 5xx */
+    struct slice failure_url;     /* where it came from */
     int negative_status;          /* the answer to give when none is better; 0: none */
     struct answer_head *negative; /* its head; NULL: of the token service, not to be shown */
+    struct slice negative_url;
     enum err result;
     struct errinfo info;
 };
@@ -142,15 +149,34 @@ struct fetch {
 
 /* Runs the steps; the fetch may be freed when it returns. Nothing may be done with it after. */
 void fetch_run(struct fetch *f);
+/* Anew, after a sign of life. None runs while others than the upstream are slow. */
+void fetch_set_deadline(struct fetch *f);
 /* Tells the upstream's health what this attempt has shown, once. */
 void fetch_tell_success(struct fetch *f);
+void fetch_tell_failure(struct fetch *f, const struct answer_head *head);
 void fetch_tell_nothing(struct fetch *f);
 /* The attempt has failed with f->exchange's result: health, counter, f->info; then the next one. */
 enum step_result fetch_try_failed(struct fetch *f);
+/* The same of an answer that is delivered all the same. */
+void fetch_failed_answer(struct fetch *f, const struct answer_head *head);
 /* This upstream has the object not, or not for us; `head` may be NULL. Then the next one. */
 enum step_result fetch_try_negative(struct fetch *f, int status, struct answer_head *head);
 /* Ends the fetch with an error of our own. */
 enum step_result fetch_give_up(struct fetch *f, enum err code, const char *why);
+
+/* --- fetch_place.c --- */
+
+/* Finds out what request->url means. false: it is no place that can be asked. */
+bool fetch_place_find(struct fetch *f);
+/* A new try and its deadline. false: no room, or not a path that can be asked for. */
+bool fetch_place_begin(struct fetch *f, struct upstream *u, bool probe);
+bool fetch_place_begin_foreign(struct fetch *f);
+/* May what is at this address answer, given where the upstreams themselves are? */
+bool fetch_address_allowed(const struct fetch *f, const char *address);
+/* The same of the host that is to be asked now, before anything is connected. */
+bool fetch_host_allowed(const struct fetch *f);
+/* Why not. */
+const char *fetch_blocked_text(const struct fetch *f);
 
 /* --- fetch_request.c --- */
 
@@ -166,8 +192,6 @@ void fetch_exchange_end(struct fetch *f, enum err result, const char *why);
 void fetch_exchange_log(struct fetch *f);
 /* Room for an unwanted body of that many bytes more? */
 bool fetch_exchange_discard(struct fetch *f, uint64_t n);
-/* May where the answer comes from be asked, given where the upstream itself is? */
-bool fetch_address_allowed(const struct fetch *f, const char *address);
 
 /* The steps. */
 #define X(id, name) enum step_result fetch_step_##name(struct fetch *f);

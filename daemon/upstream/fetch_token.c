@@ -8,7 +8,11 @@
 struct slice fetch_credentials(struct fetch *f)
 {
     struct fetch_try *t = &f->try;
-    if (t->auth.scheme == CHALLENGE_BASIC && t->upstream->basic) {
+    if (f->ask.authorization.n)
+        return f->ask.authorization;
+    /* A request that is sent once cannot wait to be asked for them. */
+    bool unasked = f->once && t->auth.scheme == CHALLENGE_NONE;
+    if ((t->auth.scheme == CHALLENGE_BASIC || unasked) && t->upstream->basic) {
         t->basic_sent = true;
         return slice_str(t->upstream->basic);
     }
@@ -27,7 +31,8 @@ static enum step_result go(struct fetch *f, enum fetch_step next)
 enum step_result fetch_step_authorize(struct fetch *f)
 {
     struct fetch_try *t = &f->try;
-    if (t->auth.scheme != CHALLENGE_BEARER || (!t->challenged && !t->scope.n))
+    if (f->ask.authorization.n || t->auth.scheme != CHALLENGE_BEARER ||
+        (!t->challenged && !t->scope.n))
         return go(f, FETCH_STEP_REQUEST);
     token_key_make(&t->key, t->upstream, t->auth.realm, t->auth.service, t->scope);
     f->waiter.home = f->uplink->reactor;

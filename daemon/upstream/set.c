@@ -57,6 +57,7 @@ static enum err upstream_init(struct upstream *u, const struct config_upstream *
     pthread_mutex_init(&u->lock, NULL);
     if (!http_url_parse(slice_str(u->url), &u->base) || u->base.query.p)
         return err_set(info, ERR_CONFIG, "upstream %s: not a usable http or https URL", u->url);
+    atomic_init(&u->reach, (int)address_reach_of_host(u->base.host));
     if (config->username && *config->username) {
         u->username = copy(slice_str(config->username));
         u->password = copy(slice_str(config->password));

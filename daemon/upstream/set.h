@@ -24,7 +24,8 @@ struct upstream {
     char *basic; /* "Basic ..." of the cache's own account, or NULL */
     struct config_strings token_realms;
     struct health health;
-    _Atomic int reach;    /* enum address_reach of where it answered from last */
+    /* enum address_reach of where it answered from last; before that as far as the URL tells */
+    _Atomic int reach;
     pthread_mutex_t lock; /* of the learned */
     char *learned_realm;
     char *learned_service;

@@ -30,8 +30,16 @@ struct transfer {
     void *arg;
     bool no_body;
     struct answer_head *head;
-    bool stopped; /* a callback ended it; why stands in `info` */
-    bool fresh;   /* tried once more, on a connection of its own */
+    uint64_t received; /* of the answer's body */
+    bool stopped;      /* a callback ended it; why stands in `info` */
+    bool fresh;        /* tried once more, on a connection of its own */
+    bool deaf;         /* the answer is paused */
+    /* Of the request's body. */
+    struct pipe *body; /* or NULL */
+    bool has_body_left;
+    uint64_t body_left;
+    bool starved;      /* libcurl has been told to wait for more */
+    struct timer wake; /* libcurl is not entered from the pipe's calls, nor from its own */
     struct errinfo info;
     char error[CURL_ERROR_SIZE];
 };
@@ -77,6 +85,8 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
         stop(t, ERR_CLOSED, "ended");
         return CURL_WRITEFUNC_ERROR;
     }
+    if (t->head->complete && t->starved)
+        timer_set(&t->wake, 0); /* libcurl ends no transfer whose sending is paused */
     return n;
 }
 
@@ -86,8 +96,10 @@ static size_t on_write(char *p, size_t size, size_t n, void *arg)
     (void)size; /* always 1 */
     switch (t->ops->on_body(t->arg, p, n)) {
     case FETCH_CONTINUE:
+        t->received += n;
         return n;
     case FETCH_PAUSE:
+        t->deaf = true;
         return CURL_WRITEFUNC_PAUSE;
     case FETCH_ABORT:
         break;
@@ -96,10 +108,41 @@ static size_t on_write(char *p, size_t size, size_t n, void *arg)
     return CURL_WRITEFUNC_ERROR;
 }
 
+/* Nothing more is in the pipe: is that the end of the body? */
+static size_t on_read_nothing(struct transfer *t)
+{
+    enum pipe_state state = pipe_state(t->body);
+    bool whole = t->has_body_left ? t->body_left == 0 : state == PIPE_WHOLE;
+    if (!whole && state != PIPE_OPEN) {
+        stop(t, ERR_CLOSED, "the body of the request broke off");
+        return CURL_READFUNC_ABORT;
+    }
+    t->starved = !whole;
+    t->ops->on_upload(t->arg, t->starved);
+    return whole ? 0 : CURL_READFUNC_PAUSE;
+}
+
+static size_t on_read(char *p, size_t size, size_t n, void *arg)
+{
+    struct transfer *t = arg;
+    (void)size; /* always 1 */
+    if (t->has_body_left && n > t->body_left)
+        n = (size_t)t->body_left;
+    size_t got = pipe_read(t->body, p, n);
+    if (got == 0)
+        return on_read_nothing(t);
+    t->body_left -= t->has_body_left ? got : 0;
+    t->ops->on_upload(t->arg, false);
+    return got;
+}
+
 /* --- the end of a transfer --- */
 
 static void transfer_free(struct transfer *t)
 {
+    if (t->body)
+        pipe_on_bytes(t->body, NULL, NULL);
+    timer_clear(&t->wake);
     curl_easy_cleanup(t->easy);
     curl_slist_free_all(t->lines);
     answer_head_free(&t->head);
@@ -122,10 +165,20 @@ static enum err code_of(CURLcode rc)
     }
 }
 
+/* Is the answer known to be complete? */
+static bool is_answered(const struct transfer *t)
+{
+    const struct answer_head *h = t->head;
+    bool none = t->no_body || h->status == 204 || h->status == 304;
+    return h->complete && (none || (h->has_length && h->length == t->received));
+}
+
 static enum err result_of(struct transfer *t, CURLcode rc)
 {
     if (t->stopped)
         return t->info.code;
+    if (rc == CURLE_SEND_ERROR && is_answered(t))
+        return ERR_OK; /* the upstream did not want the rest of the request */
     if (rc == CURLE_OK && !t->head->complete)
         return err_set(&t->info, ERR_PROTO, "the head of the answer is not complete");
     const char *text = t->error[0] ? t->error : curl_easy_strerror(rc);
@@ -147,7 +200,7 @@ static void finish(struct transfer *t, CURLcode rc)
  */
 static bool try_afresh(struct transfer *t, CURLcode rc)
 {
-    long connects = 1;
+    long connects = 1; /* as it is for a method that is sent once */
     bool spoilt = rc == CURLE_UNSUPPORTED_PROTOCOL || rc == CURLE_WEIRD_SERVER_REPLY ||
                   rc == CURLE_RECV_ERROR || rc == CURLE_SEND_ERROR || rc == CURLE_GOT_NOTHING;
     curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connects);
@@ -171,6 +224,36 @@ static void finish_all_done(struct transfers *ts)
         if (!try_afresh(t, rc))
             finish(t, rc);
     }
+}
+
+/* --- the body of the request comes, or ends --- */
+
+static void unpause(struct transfer *t)
+{
+    int paused = (t->deaf ? CURLPAUSE_RECV : 0) | (t->starved ? CURLPAUSE_SEND : 0);
+    CURLcode rc = curl_easy_pause(t->easy, paused);
+    /* BAD_FUNCTION_ARGUMENT: it is over already, and its message waits to be read. */
+    if (rc != CURLE_OK && rc != CURLE_BAD_FUNCTION_ARGUMENT)
+        finish(t, rc);
+}
+
+static void on_wake(struct timer *timer)
+{
+    struct transfer *t = container_of(timer, struct transfer, wake);
+    if (pipe_state(t->body) == PIPE_BROKEN) {
+        stop(t, ERR_CLOSED, "the body of the request broke off");
+        finish(t, CURLE_ABORTED_BY_CALLBACK);
+        return;
+    }
+    t->starved = false;
+    unpause(t);
+}
+
+static void on_pipe(void *arg)
+{
+    struct transfer *t = arg;
+    if (t->starved || pipe_state(t->body) == PIPE_BROKEN)
+        timer_set(&t->wake, 0);
 }
 
 /* --- libcurl on the reactor --- */
@@ -299,7 +382,31 @@ static bool set_lines(struct transfer *t, const struct transfer_request *r)
             return false;
         t->lines = longer;
     }
-    return true;
+    if (!r->body)
+        return true;
+    /* libcurl would ask for leave to send a long body, and wait. */
+    struct curl_slist *longer = curl_slist_append(t->lines, "Expect:");
+    t->lines = longer ? longer : t->lines;
+    return longer != NULL;
+}
+
+/*
+ * A method that may change something goes out on a new connection: on a kept one that is found
+ * closed libcurl would send it again, and nobody can tell whether it had arrived.
+ */
+static void set_method(struct transfer *t, const struct transfer_request *r)
+{
+    if (r->method) {
+        curl_easy_setopt(t->easy, CURLOPT_CUSTOMREQUEST, r->method);
+        curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, 1L);
+    }
+    if (!t->body)
+        return;
+    curl_off_t length = r->has_body_length ? (curl_off_t)r->body_length : -1;
+    curl_easy_setopt(t->easy, CURLOPT_UPLOAD, 1L);
+    curl_easy_setopt(t->easy, CURLOPT_INFILESIZE_LARGE, length); /* -1: in chunks */
+    curl_easy_setopt(t->easy, CURLOPT_READFUNCTION, on_read);
+    curl_easy_setopt(t->easy, CURLOPT_READDATA, t);
 }
 
 static void set_wire_options(CURL *e, const struct transfers *ts)
@@ -336,6 +443,7 @@ static bool set_request_options(struct transfer *t, const struct transfer_reques
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_write);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, t);
     curl_easy_setopt(e, CURLOPT_NOBODY, r->head ? 1L : 0L);
+    set_method(t, r);
     curl_easy_setopt(e, CURLOPT_HTTPHEADER, t->lines);
     curl_easy_setopt(e, CURLOPT_NOPROXY, ""); /* the choice was made by the caller */
     return curl_easy_setopt(e, CURLOPT_PROXY, r->proxy ? r->proxy : "") == CURLE_OK &&
@@ -352,13 +460,19 @@ enum err transfer_start(struct transfers *ts, const struct transfer_request *req
     t->ops = ops;
     t->arg = arg;
     t->no_body = request->head;
+    t->has_body_left = request->has_body_length;
+    t->body_left = request->body_length;
     t->head = answer_head_new();
+    timer_init(&t->wake, ts->reactor, on_wake);
     t->easy = curl_easy_init();
     *out = NULL;
     if (!t->easy || !set_lines(t, request)) {
         transfer_free(t);
         return ERR_NOMEM;
     }
+    t->body = request->body;
+    if (t->body)
+        pipe_on_bytes(t->body, on_pipe, t);
     set_wire_options(t->easy, ts);
     if (!set_request_options(t, request) || curl_multi_add_handle(ts->multi, t->easy) != CURLM_OK) {
         transfer_free(t);
@@ -370,10 +484,8 @@ enum err transfer_start(struct transfers *ts, const struct transfer_request *req
 
 void transfer_resume(struct transfer *t)
 {
-    /* BAD_FUNCTION_ARGUMENT: it is over already, and its message waits to be read. */
-    CURLcode rc = curl_easy_pause(t->easy, CURLPAUSE_CONT);
-    if (rc != CURLE_OK && rc != CURLE_BAD_FUNCTION_ARGUMENT)
-        finish(t, rc);
+    t->deaf = false;
+    unpause(t);
 }
 
 void transfer_end(struct transfer **tp)

@@ -17,21 +17,30 @@ YT_MUST_CHECK enum err transfers_new(struct reactor *reactor, const struct uplin
 void transfers_free(struct transfers **ts);
 
 struct transfer_request {
-    bool head;           /* HEAD, else GET */
+    bool head;           /* HEAD, else GET, */
+    const char *method;  /* unless this is not NULL: sent once, on a connection of its own */
     const char *url;     /* absolute http or https */
     const char *proxy;   /* NULL: direct */
     struct slice *lines; /* fields to send, "Name: value" */
     size_t line_count;
+    struct pipe *body; /* NULL: none. Is read until the transfer is gone; stays the caller's */
+    bool has_body_length;
+    uint64_t body_length;
 };
 
 /* None of these may end a transfer or start another, but on_done may. */
 struct transfer_ops {
     /* Connected to `address`, nothing is sent yet. false: nothing will be, on_done follows. */
     bool (*on_connected)(void *arg, const char *address);
+    /* The body is being sent; `starved`: nothing of it is left to send, more is to come. */
+    void (*on_upload)(void *arg, bool starved);
     /* FETCH_PAUSE is not an answer here. The head lives as long as the transfer. */
     enum fetch_flow (*on_head)(void *arg, struct answer_head *head);
     enum fetch_flow (*on_body)(void *arg, const void *bytes, size_t n);
-    /* The transfer is gone when this returns. ERR_CLOSED: a callback has ended it. */
+    /*
+     * The transfer is gone when this returns. ERR_CLOSED: a callback has ended it, or the body of
+     * the request broke off.
+     */
     void (*on_done)(void *arg, enum err result, const struct errinfo *info);
 };
 

@@ -77,17 +77,30 @@ struct config {
     size_t route_count;
 };
 
+/* What a route may speak, and which keys mean something to it then. */
+struct config_protocol {
+    struct slice name;
+    /*
+     * Requests under this path find their route by `namespaces` and `default`, and no prefix may be
+     * there. Empty: those two keys mean nothing, and `prefix` selects a route.
+     */
+    struct slice root;
+    bool takes_passthrough;
+    bool takes_file_hosts;
+    bool takes_immutable;
+};
+
 /*
- * Reads and checks the whole file. `protocols` names what a route may speak, NULL-terminated (this
- * floor does not know them). On failure returns ERR_CONFIG, leaves *out NULL and puts one
- * line per fault ("FILE:LINE: key.path: what is wrong") into `errors`, 20 lines at most.
+ * Reads and checks the whole file. `protocols` is ended by NULL (this floor does not know them). On
+ * failure returns ERR_CONFIG, leaves *out NULL and puts one line per fault ("FILE:LINE: key.path:
+ * what is wrong") into `errors`, 20 lines at most.
  */
-YT_MUST_CHECK enum err config_load(const char *file, const char *const *protocols,
+YT_MUST_CHECK enum err config_load(const char *file, const struct config_protocol *const *protocols,
                                    struct config **out, struct buf *errors);
 /* The same from memory; `name` stands where FILE does. Files that it names are read. */
 YT_MUST_CHECK enum err config_parse(const char *name, struct slice text,
-                                    const char *const *protocols, struct config **out,
-                                    struct buf *errors);
+                                    const struct config_protocol *const *protocols,
+                                    struct config **out, struct buf *errors);
 /* Also wipes the passwords. */
 void config_free(struct config **config);
 

@@ -27,6 +27,7 @@ struct digest {
     unsigned char bytes[SHA512_BYTES]; /* the first digest_bytes(algo) count */
 };
 
+/* 0 for DIGEST_NONE, and for a number that names none. */
 size_t digest_bytes(enum digest_algo algo);
 
 /*

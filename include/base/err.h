@@ -14,6 +14,7 @@ enum err {
     ERR_LIMIT,    /* a bound on count or length was reached */
     ERR_PROTO,    /* the peer broke its protocol */
     ERR_UPSTREAM, /* the upstream could not be reached or refused */
+    ERR_FOREIGN,  /* at a place that may not be asked */
     ERR_CORRUPT,  /* stored or received bytes are not what they must be */
     ERR_NOTFOUND,
     ERR_CLOSED,

@@ -12,7 +12,7 @@ enum json_kind {
     JSON_NULL,
     JSON_BOOL,
     JSON_NUMBER, /* text is the number as written */
-    JSON_STRING, /* text is unescaped UTF-8 */
+    JSON_STRING, /* text is unescaped UTF-8; half of an escaped surrogate pair is '?' or U+FFFD */
     JSON_OBJECT, /* begin */
     JSON_ARRAY,  /* begin */
     JSON_END,    /* of the innermost object or array */
@@ -22,7 +22,8 @@ struct json_event {
     enum json_kind kind;
     /*
      * Where in the text its key and it end (begin and END: the bracket): counted from the first
-     * byte of all. Between the two stand a colon, blanks and the value as it is written.
+     * byte of all. Between the two stand a colon, blanks and the value as it is written. Without a
+     * key (in an array, at the top, END) key_end is 0.
      */
     uint64_t key_end, end;
     unsigned depth;    /* 0 for the top value; END has the depth of its begin */
@@ -43,8 +44,9 @@ YT_MUST_CHECK enum err json_walk(struct slice text, unsigned max_depth, json_eve
 
 /*
  * The same for a text that comes in pieces, in memory that does not grow with it: besides the
- * nesting only the token that is under way is held, `max_token` bytes of it at most (ERR_LIMIT).
- * A walk that on_event stopped goes on to take bytes and looks at them no more. After an error the
+ * nesting only the token that is under way is held, and one of more than `max_token` bytes, quotes
+ * and escapes included, is refused (ERR_LIMIT). What is reported does not depend on the pieces. A
+ * walk that on_event stopped goes on to take bytes and looks at them no more. After an error the
  * same error is given again.
  */
 struct json_stream;

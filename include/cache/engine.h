@@ -27,6 +27,7 @@ struct cache_route {
     int64_t stale_for_ms;
     int64_t stale_while_refreshing_ms;
     int64_t patience_ms;
+    bool passthrough; /* clients' own credentials go upstream */
 };
 
 struct engine_options {
@@ -60,11 +61,12 @@ enum body_kind {
 
 /* What to send. Slices live until lookup_end. */
 struct answer {
-    int status; /* 200 */
+    int status;
     struct slice content_type;
     struct slice fields; /* raw lines kept from the upstream */
     struct slice etag;   /* as clients see it; may be empty */
     struct slice last_modified;
+    bool has_date;       /* one of `fields` is Date */
     struct digest shown; /* for plan->digest_field */
     bool has_size;
     uint64_t size;
@@ -72,6 +74,8 @@ struct answer {
     int64_t age_s; /* since it was last known to be current */
     struct cache_status status_field;
     bool stale_because_of_failure; /* deserves a Warning */
+    struct slice url;              /* where the body came from; may be empty */
+    bool gzip;                     /* the body is gzip-coded, which no field says */
     enum body_kind body;
 };
 
@@ -89,8 +93,11 @@ struct lookup {
     struct arena *arena;
     struct slice id; /* for the log */
     bool head_only;
+    bool internal;    /* no client's: not counted */
+    bool has_max_age; /* what was last known to be current longer ago is checked again */
+    int64_t max_age_ms;
     bool only_held;    /* never ask the upstream: ERROR with PLAN_ERR_ONLY_CACHED instead */
-    struct pipe *body; /* of the request, or NULL; the fill becomes its reading end */
+    struct pipe *body; /* of the request, or NULL; a fill that becomes its reading end nulls it */
     bool has_body_length;
     uint64_t body_length;
     /* From the reactor, never from within lookup_start. */
@@ -116,6 +123,13 @@ struct lookup {
     unsigned rounds;   /* looked up again so often */
     uint64_t confirm_size;
     struct follower *follower;
+    struct lookup *source;     /* of what this is made from; or NULL */
+    struct reading *proof;     /* of the page that must name this; or NULL */
+    struct slice made_variant; /* the plan's own, before the source's was added */
+    bool bodiless;             /* nobody reads the answer's body */
+    bool proven;
+    bool shared;       /* under a key that has the digest in it, whoever brought the bytes */
+    bool page_checked; /* the page was asked for anew: it did not name this before */
     struct timer timer;
     bool timer_set;
     int64_t now_ms;

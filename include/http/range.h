@@ -56,4 +56,10 @@ bool http_if_range_matches(struct slice value, struct slice etag, struct slice l
  */
 bool http_if_none_match(struct slice value, struct slice etag);
 
+/*
+ * If-Modified-Since (section 13.1.3): is what changed at `last_modified` not changed since? false
+ * when one of them is missing or no date.
+ */
+bool http_if_modified_since(struct slice value, struct slice last_modified);
+
 #endif

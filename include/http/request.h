@@ -89,8 +89,20 @@ struct slice http_percent_decode(struct arena *a, struct slice s);
 /*
  * Does Accept name media type `type`, or a wildcard over it, with q > 0? The closest member
  * decides: q=0 on the type itself outdoes a wildcard. Without Accept: false, the caller knows what
- * that means.
+ * that means. `type` has no parameters.
  */
 bool http_accepts(const struct http_fields *f, struct slice type);
+
+/*
+ * How much the client wants media type `type`, from 0 (not at all) to 1000: the weight of the
+ * closest member of Accept (RFC 9110 section 12.5.1), 1000 when there is no Accept or it is empty.
+ */
+unsigned http_accept_quality(const struct http_fields *f, struct slice type);
+
+/*
+ * Does the client take a gzip-coded answer, and not rather one without any coding? RFC 9110 section
+ * 12.5.3; false without Accept-Encoding.
+ */
+bool http_accepts_gzip(const struct http_fields *f);
 
 #endif

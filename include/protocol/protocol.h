@@ -14,18 +14,17 @@ enum namespace_result {
 };
 
 struct protocol {
-    struct slice name; /* as in the configuration */
     /*
-     * Paths under this root (the root itself, and root + "/...") belong to the protocol whatever
-     * the Host, and routes are picked by namespace. Empty: routes of this protocol are picked by
-     * listener, host or prefix only.
+     * Its name, and the keys that its routes may have. Paths under config.root (the root itself,
+     * and root + "/...") belong to the protocol whatever the Host, and routes are picked by
+     * namespace. Without a root they are picked by listener, host or prefix only.
      */
-    struct slice root;
+    struct config_protocol config;
     /*
-     * The namespace that a request under the root names. `known` says whether a route serves it.
-     * NAMESPACE_QUERY and NAMESPACE_PATH are returned for unknown ones too: then nobody serves it.
-     * *name is in lower case and may be empty (the request contradicts itself: nobody serves it).
-     * rest->p is NULL when the arena is full.
+     * With a root: the namespace that a request under the root names. `known` says whether a route
+     * serves it. NAMESPACE_QUERY and NAMESPACE_PATH are returned for unknown ones too: then nobody
+     * serves it. *name is in lower case and may be empty (the request contradicts itself: nobody
+     * serves it). rest->p is NULL when the arena is full.
      */
     enum namespace_result (*find_namespace)(const struct http_request *request, struct arena *a,
                                             bool (*known)(void *arg, struct slice name), void *arg,
@@ -39,7 +38,7 @@ struct protocol {
 const struct protocol *protocol_find(struct slice name);
 /* All of them, ended by NULL. */
 extern const struct protocol *const protocols[];
-/* Their names, ended by NULL; for the configuration. */
-extern const char *const protocol_names[];
+/* What the configuration must know of them, ended by NULL. */
+extern const struct config_protocol *const protocol_configs[];
 
 #endif

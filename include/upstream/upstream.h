@@ -58,7 +58,7 @@ void uplink_free(struct uplink **uplink);
 /*
  * HTTP_GET and HTTP_HEAD go round the upstreams until one answers. Any other method may change
  * something: it is sent once, to the first upstream that is not known to be down, and follows no
- * redirect.
+ * redirect; whatever status comes is the answer, with its body.
  */
 struct fetch_request {
     struct upstream_set *set;
@@ -72,6 +72,7 @@ struct fetch_request {
      * reaches less far than the upstreams (address.h).
      */
     struct slice url;
+    bool any_status;            /* a 4xx or 5xx of the last upstream is given with its body, too */
     struct slice scope;         /* for the token; empty: what the challenge asks */
     struct slice accept;        /* empty: none */
     struct slice etag;          /* If-None-Match; empty: none */
@@ -80,10 +81,12 @@ struct fetch_request {
     struct slice if_range;
     bool takes_gzip;            /* Accept-Encoding: gzip, not identity */
     struct slice authorization; /* the client's own, for the upstreams' own origins; else empty.
-                                   Neither the cache's account nor a token is used then */
+                                   Neither the cache's account nor a token is used then, and a
+                                   401 or 403 is negative at once */
     const struct slice *lines;  /* further fields, "Name: value" */
     size_t line_count;
-    struct pipe *body;    /* NULL: none. The fetch is its reading end and leaves it */
+    struct pipe *body;    /* NULL: none. The fetch is its reading end and leaves it; only with a
+                             method that is sent once */
     bool has_body_length; /* else the body goes in chunks */
     uint64_t body_length;
     struct slice id; /* the request's or fill's id, for the log */
@@ -126,10 +129,12 @@ struct fetch;
  * (unreachable, nonsense, 408, 429, 5xx) nor negative (any other 4xx but 416). An upstream that is
  * known to be down counts as failed without being asked. When none is left:
  * - something failed: on_done has ERR_UPSTREAM; before it on_head if an upstream answered 429 or
- *   5xx, with that head and without its body;
+ *   5xx, with that head and without its body (with any_status the last one's is given, ERR_OK);
  * - all answers were negative: a 401 or 403 goes before the others, since it says nothing about
  *   what exists. One that was not the last to come has its body left out (length is 0).
- * Too many fetches at once: on_done has ERR_LIMIT. Everything in `request` is copied.
+ * `url` at a foreign place that may not be asked, or that is none: on_done has ERR_FOREIGN. The
+ * body of the request broke off: ERR_CLOSED. Too many fetches at once: ERR_LIMIT. Everything in
+ * `request` is copied, but the body is handed over.
  */
 struct fetch *fetch_start(struct uplink *uplink, const struct fetch_request *request,
                           const struct fetch_ops *ops, void *arg);

@@ -2,6 +2,7 @@
 
 import contextlib
 import resource
+import shutil
 
 import pytest
 
@@ -9,6 +10,9 @@ from harness import clients, config, images
 from harness.daemon import Daemon
 from harness.faulty import Faulty
 from harness.net import free_port
+from harness.npm_registry import Verdaccio, project_storage
+from harness.npm_shelf import Shelf
+from harness.pypi_index import Index, make_wheel
 from harness.registry import Registry
 from harness.tokens import TokenServer
 
@@ -90,6 +94,70 @@ def make_faulty():
 @pytest.fixture
 def faulty(make_faulty):
     return make_faulty()
+
+
+@pytest.fixture
+def make_index(make_faulty):
+    """make_index(): a Python package index, pages and files on two origins; it is empty."""
+    return lambda: Index(make_faulty(), make_faulty())
+
+
+@pytest.fixture
+def index(make_index):
+    return make_index()
+
+
+@pytest.fixture(scope="module")
+def shared_index():
+    """An index for tests that only add projects to it, each its own."""
+    pages, files = Faulty().start(), Faulty().start()
+    yield Index(pages, files)
+    pages.stop()
+    files.stop()
+
+
+@pytest.fixture(scope="module")
+def shared_pypi(shared_index, tmp_path_factory):
+    """A daemon in front of it, for tests that change nothing."""
+    folder = tmp_path_factory.mktemp("pypi")
+    daemon = Daemon(folder, {"routes": [shared_index.route()]}).start()
+    yield daemon
+    daemon.stop()
+
+
+@pytest.fixture
+def wheel(index):
+    """The one file of the index's project `demo`, big enough to be a file on disk."""
+    made = make_wheel("demo", data=images.random_bytes(200_000, "wheel"))
+    index.add("demo", made)
+    return made
+
+
+@pytest.fixture
+def wheel_target(index, wheel):
+    """Where a client of the daemon asks for it."""
+    return index.target("demo", wheel)
+
+
+@pytest.fixture
+def make_shelf(make_faulty):
+    """make_shelf(gzips=...): an npm registry whose answers are scripted; it is empty."""
+    return lambda **options: Shelf(make_faulty(), **options)
+
+
+@pytest.fixture
+def shelf(make_shelf):
+    return make_shelf()
+
+
+@pytest.fixture
+def verdaccio(tmp_path):
+    """An npm registry that holds the packages of the project."""
+    storage = tmp_path / "verdaccio-storage"
+    shutil.copytree(project_storage(), storage)
+    registry = Verdaccio(tmp_path / "verdaccio", storage).start()
+    yield registry
+    registry.stop()
 
 
 @pytest.fixture(scope="session")

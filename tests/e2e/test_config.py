@@ -61,6 +61,63 @@ BAD = {
     "a listener for a route that is not there": ("  - address: 127.0.0.1:5000",
                                                  "  - address: 127.0.0.1:5000\n    route: nope",
                                                  3, "nope"),
+    "a prefix for a protocol with a root": ("    ttl: 5m", "    prefix: /hub", 13, "prefix"),
+    "credentials of clients for a protocol that does not take them": (
+        "    ttl: 5m", "    auth: passthrough", 13, "auth"),
+    "an unknown way of authorisation": ("    ttl: 5m", "    auth: basic", 13,
+                                        "none, passthrough"),
+    "hosts of files for a protocol without links": ("    ttl: 5m", "    file_hosts: [a.test]", 13,
+                                                    "file_hosts"),
+    "patterns for a protocol that knows what is immutable": (
+        "    ttl: 5m", "    immutable: [/pool/**]", 13, "immutable"),
+    "a public URL that is none": ("storage:", "public_url: cache.test\nstorage:", 3, "public_url"),
+}
+
+PACKAGES = """\
+listen:
+  - address: 127.0.0.1:5000
+routes:
+  - name: python
+    protocol: pypi
+    prefix: /pypi
+    auth: passthrough
+    file_hosts: [files.test, "files.test:8443"]
+    upstreams:
+      - url: http://127.0.0.1:1
+  - name: node
+    protocol: npm
+    hosts: [npm.test]
+    upstreams:
+      - url: http://127.0.0.1:1
+  - name: debian
+    protocol: generic
+    prefix: /debian
+    immutable: [/pool/**, "*.deb"]
+    upstreams:
+      - url: http://127.0.0.1:1
+"""
+
+BAD_PACKAGES = {
+    "nothing selects it": ("    prefix: /pypi\n", "", 4, "nothing selects this route"),
+    "the same prefix twice": ("prefix: /debian", "prefix: /pypi/", 18, "line 4"),
+    "a prefix that is the root": ("prefix: /debian", "prefix: /", 18, "prefix"),
+    "a prefix with dot segments": ("prefix: /debian", "prefix: /a/../b", 18, "prefix"),
+    "a prefix under the root of another protocol": ("prefix: /debian", "prefix: /v2/debian", 18,
+                                                    "/v2"),
+    "a namespace": ("hosts: [npm.test]", "namespaces: [npm.test]", 11, "nothing selects"),
+    "the default": ("hosts: [npm.test]", "hosts: [npm.test]\n    default: true", 14, "default"),
+    "hosts of files where no page has links": ("immutable: [/pool/**, \"*.deb\"]",
+                                               "file_hosts: [a.test]", 19, "file_hosts"),
+    "patterns elsewhere": ("hosts: [npm.test]", "hosts: [npm.test]\n    immutable: [a]", 14,
+                           "immutable"),
+    "two upstreams for the clients' credentials": (
+        "      - url: http://127.0.0.1:1\n  - name: node",
+        "      - url: http://127.0.0.1:1\n      - url: http://127.0.0.1:2\n  - name: node", 7,
+        "one upstream"),
+    "an account beside the clients' credentials": (
+        "      - url: http://127.0.0.1:1\n  - name: node",
+        "      - url: http://127.0.0.1:1\n        username: u\n"
+        "        password_file: /proc/version\n  - name: node", 11, "username"),
 }
 
 
@@ -79,14 +136,28 @@ def write(tmp_path, text: str):
     return file
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_a_bad_file_is_refused_with_file_and_line(tmp_path, name):
-    old, new, line, words = BAD[name]
-    assert GOOD.count(old) == 1, "the row must change one place"
-    file = write(tmp_path, GOOD.replace(old, new))
+def check_refused(tmp_path, good: str, row):
+    old, new, line, words = row
+    assert good.count(old) == 1, "the row must change one place"
+    file = write(tmp_path, good.replace(old, new))
     said = complaint(file)
     assert said.startswith(f"{file}:{line}: " if line else f"{file}:"), said
     assert words in said
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_file_is_refused_with_file_and_line(tmp_path, name):
+    check_refused(tmp_path, GOOD, BAD[name])
+
+
+def test_routes_of_packages_are_accepted(tmp_path):
+    done = check_config(write(tmp_path, PACKAGES))
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", BAD_PACKAGES)
+def test_a_bad_route_of_packages_is_refused_with_file_and_line(tmp_path, name):
+    check_refused(tmp_path, PACKAGES, BAD_PACKAGES[name])
 
 
 @pytest.mark.parametrize("key, value, said", [

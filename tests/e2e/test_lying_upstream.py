@@ -5,7 +5,7 @@ import pytest
 
 from harness import config
 from harness.faulty import Reply, oci_error
-from harness.httpclient import ACCEPT_ALL, Closed, digest_of
+from harness.httpclient import ACCEPT_ALL, digest_of
 from harness.images import OCI_MANIFEST, random_bytes, small_manifest
 
 DATA = random_bytes(300_000, "honest")
@@ -58,15 +58,6 @@ def cache(start_daemon, faulty):
                         egress={"stall_timeout": "500ms"}, client={"wait_timeout": "5s"})
 
 
-def completed(daemon, target: str, headers=()) -> bytes | None:
-    """The body of a 200 that a client would take for whole; None if there is none."""
-    try:
-        answer = daemon.get(target, headers)
-    except Closed:
-        return None
-    return answer.body if answer.status == 200 and answer.complete else None
-
-
 @pytest.mark.quick
 @pytest.mark.parametrize("lie", DISHONEST)
 def test_no_client_completes_a_wrong_blob(cache, faulty, lie):
@@ -81,12 +72,12 @@ def test_no_client_completes_a_blob_that_breaks_again_and_again(cache, faulty, k
 
 def try_lie_then_truth(cache, faulty, lie: Reply):
     faulty.script(TARGET, lie)
-    assert completed(cache, TARGET) in (None, DATA)
+    assert cache.completed(TARGET) in (None, DATA)
     stored = cache.blob_file(DIGEST)
     assert not stored.exists() or digest_of(stored.read_bytes()) == DIGEST
 
     faulty.script(TARGET, faulty.blob_reply(DATA))
-    assert completed(cache, TARGET) == DATA, "the next honest attempt failed"
+    assert cache.completed(TARGET) == DATA, "the next honest attempt failed"
 
 
 LIES_ABOUT_MANIFESTS = {
@@ -110,7 +101,7 @@ def test_a_held_tag_survives_a_bad_answer(cache, faulty, lie):
     """Law 4: a mutable entry is replaced only by a complete, well-formed answer."""
     manifest = small_manifest("held")
     faulty.put_manifest("library/lied", "1", manifest)
-    assert completed(cache, TAG, [ACCEPT_ALL]) == manifest
+    assert cache.completed(TAG, [ACCEPT_ALL]) == manifest
 
     faulty.script(TAG, Reply(**LIES_ABOUT_MANIFESTS[lie]))
     cache.wait_stale(TAG)
@@ -126,7 +117,7 @@ def test_a_held_tag_survives_a_bad_answer(cache, faulty, lie):
 @pytest.mark.parametrize("lie", LIES_ABOUT_MANIFESTS)
 def test_a_bad_answer_for_a_cold_tag_is_not_stored(cache, faulty, lie):
     faulty.script(TAG, Reply(**LIES_ABOUT_MANIFESTS[lie]))
-    wrong = completed(cache, TAG, [ACCEPT_ALL])
+    wrong = cache.completed(TAG, [ACCEPT_ALL])
     assert wrong is None, f"served {wrong!r}"
     manifest = small_manifest("honest")
     faulty.put_manifest("library/lied", "1", manifest)
@@ -138,9 +129,9 @@ def test_a_manifest_by_digest_is_verified(cache, faulty):
     manifest = small_manifest("by digest")
     path = f"/v2/library/lied/manifests/{digest_of(manifest)}"
     faulty.script(path, faulty.manifest_reply(small_manifest("lie")))
-    assert completed(cache, path, [ACCEPT_ALL]) is None
+    assert cache.completed(path, [ACCEPT_ALL]) is None
     faulty.script(path, faulty.manifest_reply(manifest))
-    assert completed(cache, path, [ACCEPT_ALL]) == manifest
+    assert cache.completed(path, [ACCEPT_ALL]) == manifest
 
 
 @pytest.mark.quick
@@ -149,7 +140,7 @@ def test_a_manifest_without_end_is_given_up(cache, faulty):
     huge = b'{"schemaVersion": 2, "mediaType": "%s", "x": "%s"}' % (
         OCI_MANIFEST.encode(), b"x" * (16 << 20))
     faulty.put_manifest("library/lied", "1", huge)
-    assert completed(cache, TAG, [ACCEPT_ALL]) is None
+    assert cache.completed(TAG, [ACCEPT_ALL]) is None
 
 
 @pytest.mark.quick
@@ -170,4 +161,4 @@ def test_the_next_upstream_is_tried_after_a_lie(start_daemon, make_faulty):
     daemon = start_daemon(config.hub(liar.url, honest.url))
     liar.script(TARGET, oci_error(500, "UNKNOWN"))
     honest.put_blob("library/lied", DATA)
-    assert completed(daemon, TARGET) == DATA
+    assert daemon.completed(TARGET) == DATA

@@ -2,9 +2,39 @@
 #include "base/config.h"
 #include "fuzz_check.h"
 
+/* One protocol with a root, and one with all the keys that such a one does not have. */
+static const struct config_protocol oci = {.name = {"oci", 3}, .root = {"/v2", 3}};
+static const struct config_protocol pypi = {.name = {"pypi", 4},
+                                            .takes_passthrough = true,
+                                            .takes_file_hosts = true,
+                                            .takes_immutable = true};
+
+static void check_prefix(struct slice prefix)
+{
+    CHECK(prefix.n > 1 && prefix.p[0] == '/' && prefix.p[prefix.n - 1] != '/');
+    CHECK(!slice_starts(prefix, SLICE("/v2/")) && !slice_eq(prefix, SLICE("/v2")));
+    CHECK(!slice_ends(prefix, SLICE("/..")) && slice_find(prefix, '%') == prefix.n);
+}
+
+static void check_protocol_keys(const struct config_route *route)
+{
+    if (strcmp(route->protocol, "oci") == 0) {
+        CHECK(!route->prefix && !route->passthrough);
+        CHECK(route->file_hosts.n == 0 && route->immutable.n == 0);
+    } else {
+        CHECK(strcmp(route->protocol, "pypi") == 0);
+        CHECK(route->namespaces.n == 0 && !route->is_default);
+    }
+    if (route->prefix)
+        check_prefix(slice_str(route->prefix));
+    if (route->passthrough)
+        CHECK(route->upstream_count == 1 && !route->upstreams[0].username);
+}
+
 static void check_route(const struct config_route *route)
 {
-    CHECK(route->name && route->name[0] && strcmp(route->protocol, "oci") == 0);
+    CHECK(route->name && route->name[0]);
+    check_protocol_keys(route);
     CHECK(route->upstream_count > 0 && route->line > 0);
     CHECK(route->ttl_ms >= 0 && route->patience_ms >= 0 && route->stale_for_ms >= 0);
     for (size_t i = 0; i < route->namespaces.n; i++)
@@ -45,7 +75,7 @@ static void check_errors(struct slice errors)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const protocols[] = {"oci", NULL};
+    static const struct config_protocol *const protocols[] = {&oci, &pypi, NULL};
     struct config *config;
     struct buf errors;
 

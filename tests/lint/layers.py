@@ -36,6 +36,7 @@ LIBRARIES = {
     "yajl/": "yajl",
     "yaml.h": "libyaml",
     "openssl/": "OpenSSL",
+    "zlib.h": "zlib",
 }
 
 SYSTEM = set("""

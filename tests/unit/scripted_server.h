@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
+#include "http/chunked.h"
 
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -35,6 +36,8 @@ struct visit {
     int fd;
     unsigned connection; /* which one, from 0 */
     char head[KIT_REQUEST_MAX];
+    char rest[KIT_REQUEST_MAX]; /* read behind the head and not yet used */
+    size_t rest_n;
 };
 
 /* Writes an answer; false closes the connection. Runs on the connection's thread. */
@@ -105,24 +108,82 @@ static inline bool asks_for(const struct visit *v, const char *path)
     return at && strncmp(at + 1, path, n) == 0 && (at[1 + n] == ' ' || at[1 + n] == '?');
 }
 
+/* What was read before comes first. 0 or less: the client has gone, or is silent. */
+static inline ssize_t hear_some(struct visit *v, char *p, size_t n)
+{
+    if (!v->rest_n)
+        return recv(v->fd, p, n, 0);
+    n = n < v->rest_n ? n : v->rest_n;
+    memcpy(p, v->rest, n);
+    v->rest_n -= n;
+    memmove(v->rest, v->rest + n, v->rest_n);
+    return (ssize_t)n;
+}
+
 /* Reads one request head. false: the client has gone. */
 static inline bool hear(struct visit *v)
 {
     size_t n = 0;
+    char *end;
     v->head[0] = '\0';
-    while (!strstr(v->head, "\r\n\r\n")) {
-        ssize_t got = recv(v->fd, v->head + n, sizeof v->head - 1 - n, 0);
+    while (!(end = strstr(v->head, "\r\n\r\n"))) {
+        ssize_t got = hear_some(v, v->head + n, sizeof v->head - 1 - n);
         if (got <= 0)
             return false;
         n += (size_t)got;
         v->head[n] = '\0';
     }
+    size_t head = (size_t)(end + 4 - v->head);
+    v->rest_n = n - head;
+    memcpy(v->rest, v->head + head, v->rest_n);
+    v->head[head] = '\0';
+    n = head;
     pthread_mutex_lock(&v->server->lock);
     if (v->server->requests < KIT_REQUESTS_MAX)
         memcpy(v->server->heads[v->server->requests], v->head, n + 1);
     v->server->requests++;
     pthread_mutex_unlock(&v->server->lock);
     return true;
+}
+
+/* What a request's body has been so far. */
+struct heard_body {
+    uint64_t n;
+    unsigned sum; /* of its bytes, by kit_sum */
+    bool whole;
+};
+
+static inline unsigned kit_sum(unsigned sum, const char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        sum = sum * 31 + (unsigned char)p[i];
+    return sum;
+}
+
+/* Reads the body of the request, of `most` bytes at most, by its framing. */
+static inline struct heard_body hear_body(struct visit *v, uint64_t most)
+{
+    struct heard_body b = {.n = 0};
+    struct chunked chunked = {.state = 0};
+    char piece[KIT_REQUEST_MAX];
+    const char *field = strstr(v->head, "\r\nContent-Length: ");
+    uint64_t length = field ? strtoull(field + 18, NULL, 10) : UINT64_MAX;
+    b.whole = field ? length == 0 : !strstr(v->head, "\r\nTransfer-Encoding: chunked\r\n");
+    while (!b.whole && b.n < most) {
+        uint64_t left = length - b.n;
+        ssize_t got = hear_some(v, piece, left < sizeof piece ? (size_t)left : sizeof piece);
+        if (got <= 0)
+            break;
+        struct slice in = slice_of(piece, (size_t)got), data = in;
+        enum chunked_status status = CHUNKED_DATA;
+        while (field ? data.n > 0 : (status = chunked_read(&chunked, &in, &data)) == CHUNKED_DATA) {
+            b.sum = kit_sum(b.sum, data.p, data.n);
+            b.n += data.n;
+            data.n = 0;
+        }
+        b.whole = field ? b.n == length : status == CHUNKED_DONE;
+    }
+    return b;
 }
 
 static inline void *serve_connection(void *arg)
@@ -190,6 +251,14 @@ static inline unsigned server_requests(struct server *s)
 {
     pthread_mutex_lock(&s->lock);
     unsigned n = s->requests;
+    pthread_mutex_unlock(&s->lock);
+    return n;
+}
+
+static inline unsigned server_connections(struct server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    unsigned n = s->connections;
     pthread_mutex_unlock(&s->lock);
     return n;
 }

@@ -65,6 +65,33 @@ static void test_reach(void **state)
             fail_msg("%s: got %d", rows[i].text, (int)address_reach(rows[i].text));
 }
 
+static void test_reach_of_host(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *host;
+        enum address_reach reach;
+    } rows[] = {
+        {"example.com", REACH_PUBLIC},
+        {"localhost", REACH_LOOPBACK},
+        {"LocalHost", REACH_LOOPBACK},
+        {"localhost.example.com", REACH_PUBLIC},
+        {"127.0.0.1", REACH_LOOPBACK},
+        {"::1", REACH_LOOPBACK},
+        {"10.1.2.3", REACH_PRIVATE},
+        {"fd00::1", REACH_PRIVATE},
+        {"169.254.169.254", REACH_FORBIDDEN},
+        {"fe80::1", REACH_FORBIDDEN},
+        {"8.8.8.8", REACH_PUBLIC},
+        {"", REACH_PUBLIC},
+        {"a-name-that-is-longer-than-any-address-may-be.example.com", REACH_PUBLIC},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (address_reach_of_host(slice_str(rows[i].host)) != rows[i].reach)
+            fail_msg("%s: got %d", rows[i].host,
+                     (int)address_reach_of_host(slice_str(rows[i].host)));
+}
+
 /* A redirect may lead to the upstream's own kind and to all before it. */
 static void test_order(void **state)
 {
@@ -78,6 +105,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reach),
+        cmocka_unit_test(test_reach_of_host),
         cmocka_unit_test(test_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,66 +1,10 @@
 #include "daemon/base/config.c"
 
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-#define SHIPPED "conf/yantian.yaml"
-
-/* The least that is a configuration; cases add to it. */
-#define LISTEN_PART "listen:\n  - address: 127.0.0.1:5000\n"
-#define ROUTE_PART                                                                                 \
-    "routes:\n  - name: hub\n    protocol: oci\n    upstreams:\n      - url: http://hub.test\n"
-#define MINIMAL LISTEN_PART ROUTE_PART
-
-static const char *const protocols[] = {"oci", "toy", NULL};
-
-/* --- what the cases are written with --- */
-
-static struct config *parse(const char *text)
-{
-    struct config *config = NULL;
-    struct buf errors;
-
-    buf_init(&errors, 1 << 16);
-    enum err err = config_parse("F", slice_str(text), protocols, &config, &errors);
-    buf_addc(&errors, '\0');
-    if (err != ERR_OK)
-        print_error("%s", errors.p);
-    assert_int_equal(err, ERR_OK);
-    assert_int_equal(errors.n, 1);
-    buf_free(&errors);
-    assert_non_null(config);
-    return config;
-}
-
-static void assert_errors(const char *text, const char *expected)
-{
-    struct config *config = NULL;
-    struct buf errors;
-
-    buf_init(&errors, 1 << 16);
-    enum err err = config_parse("F", slice_str(text), protocols, &config, &errors);
-    buf_addc(&errors, '\0');
-    char shown[1 << 14];
-    snprintf(shown, sizeof shown, "%s", errors.p);
-    buf_free(&errors);
-    config_free(&config);
-    assert_string_equal(shown, expected);
-    assert_int_equal(err, expected[0] ? ERR_CONFIG : ERR_OK);
-}
-
-/* A line under the route, and what is said about it ("" when nothing is). */
-static void assert_route_line(const char *line, const char *expected)
-{
-    char text[1024];
-
-    snprintf(text, sizeof text, "%s    %s\n", MINIMAL, line);
-    assert_errors(text, expected);
-}
+#include "config_kit.h"
 
 static void assert_url(const char *url, const char *expected)
 {
@@ -107,6 +51,7 @@ static void test_defaults(void **state)
     assert_int_equal(c->listen[0].line, 2);
     assert_string_equal(c->admin_address, "127.0.0.1:5001");
     assert_int_equal(c->workers, 0);
+    assert_null(c->public_url);
     assert_string_equal(c->storage_path, "/var/lib/yantian");
     assert_true(c->storage_max_size == INT64_C(100) << 30);
     assert_int_equal(c->log_level, LOG_LEVEL_INFO);
@@ -141,7 +86,11 @@ static void test_route_defaults(void **state)
     assert_int_equal(route->namespaces.n, 0);
     assert_int_equal(route->hosts.n, 0);
     assert_false(route->is_default);
+    assert_null(route->prefix);
+    assert_false(route->passthrough);
     assert_true(route->cache);
+    assert_int_equal(route->file_hosts.n, 0);
+    assert_int_equal(route->immutable.n, 0);
     assert_int_equal(route->ttl_ms, 300000);
     assert_int_equal(route->negative_ttl_ms, 10000);
     assert_true(route->stale_for_ms == INT64_C(30) * 86400000);
@@ -203,6 +152,34 @@ static void test_values_are_taken(void **state)
     config_free(&c);
 }
 
+static void test_keys_of_package_routes_are_taken(void **state)
+{
+    struct config *c = parse("public_url: https://cache.test/mirrors/\n" LISTEN_PART "routes:\n"
+                             "  - name: python\n"
+                             "    protocol: pypi\n"
+                             "    prefix: /pypi/a.b_c~d-e/\n"
+                             "    auth: passthrough\n"
+                             "    file_hosts: [files.test, 'files.test:8443', '[::1]']\n"
+                             "    upstreams: [{url: http://a.test}]\n"
+                             "  - name: debian\n"
+                             "    protocol: generic\n"
+                             "    prefix: /debian\n"
+                             "    auth: none\n"
+                             "    immutable: [/pool/**, \"*.deb\", '/a%2fb?c']\n"
+                             "    upstreams: [{url: http://a.test}]\n");
+
+    (void)state;
+    assert_string_equal(c->public_url, "https://cache.test/mirrors");
+    assert_string_equal(c->routes[0].prefix, "/pypi/a.b_c~d-e");
+    assert_true(c->routes[0].passthrough);
+    assert_int_equal(c->routes[0].file_hosts.n, 3);
+    assert_string_equal(c->routes[0].file_hosts.v[1], "files.test:8443");
+    assert_false(c->routes[1].passthrough);
+    assert_int_equal(c->routes[1].immutable.n, 3);
+    assert_string_equal(c->routes[1].immutable.v[2], "/a%2fb?c");
+    config_free(&c);
+}
+
 /* --- the shipped file and the table --- */
 
 static void assert_well_formed_row(const struct config_key *key)
@@ -215,7 +192,7 @@ static void assert_well_formed_row(const struct config_key *key)
         assert_true(key->min < key->max);
     else
         assert_true(key->min == 0 && key->max == 0);
-    assert_int_equal(key->kind == CONFIG_ENUM, key->choices != NULL);
+    assert_int_equal(key->kind == CONFIG_ENUM || key->kind == CONFIG_EITHER, key->choices != NULL);
     assert_int_equal(key->kind == CONFIG_MAP || key->kind == CONFIG_LIST, key->items != NULL);
 }
 
@@ -288,7 +265,7 @@ static void assert_same_settings(const struct config *a, const struct config *b)
     assert_int_equal(a->log_level, b->log_level);
     assert_int_equal(a->log_format, b->log_format);
     assert_int_equal(a->log_access, b->log_access);
-    assert_true(!a->egress_proxy && !a->egress_ca_file);
+    assert_true(!a->egress_proxy && !a->egress_ca_file && !a->public_url);
     assert_int_equal(a->connect_timeout_ms, b->connect_timeout_ms);
     assert_int_equal(a->response_timeout_ms, b->response_timeout_ms);
     assert_int_equal(a->stall_timeout_ms, b->stall_timeout_ms);
@@ -320,6 +297,8 @@ static void test_shipped_file_loads_and_shows_the_defaults(void **state)
     assert_string_equal(shipped->routes[0].upstreams[0].url, "https://registry-1.docker.io");
     assert_true(shipped->routes[0].is_default);
     assert_string_equal(shipped->routes[1].hosts.v[0], "registry.cn-shenzhen.aliyuncs.com");
+    assert_string_equal(shipped->routes[shipped->route_count - 2].prefix, "/pypi");
+    assert_string_equal(shipped->routes[shipped->route_count - 1].prefix, "/npm");
     config_free(&shipped);
     config_free(&minimal);
     buf_free(&errors);
@@ -349,6 +328,9 @@ static void test_reference_has_a_row_for_each_key(void **state)
     assert_reference_has(&out, "\n| `log.format` | one of: text, json | `text` | ");
     assert_reference_has(&out, "\n| `routes[].upstreams[].url` | URL | required | ");
     assert_reference_has(&out, "\n| `routes[].hosts` | list of hosts | `[]` | ");
+    assert_reference_has(&out, "\n| `routes[].prefix` | path | `\"\"` | ");
+    assert_reference_has(&out, "\n| `routes[].auth` | one of: none, passthrough | `none` | ");
+    assert_reference_has(&out, "\n| `routes[].immutable` | list of patterns | `[]` | ");
     assert_reference_has(&out, "\n| `egress.proxy` | URL | `\"\"` | ");
     assert_reference_has(&out, "\n| `storage` | map |  | ");
     buf_free(&out);
@@ -396,10 +378,10 @@ static void test_unknown_keys(void **state)
     (void)state;
     assert_errors("log: {levle: info}\nLog: {}\n<<: {}\n" MINIMAL,
                   "F:1: log.levle: unknown key; known here: level, format, access\n"
-                  "F:2: Log: unknown key; known here: listen, admin, workers, storage, log, "
-                  "egress, client, routes\n"
-                  "F:3: <<: unknown key; known here: listen, admin, workers, storage, log, "
-                  "egress, client, routes\n");
+                  "F:2: Log: unknown key; known here: listen, admin, workers, public_url, storage, "
+                  "log, egress, client, routes\n"
+                  "F:3: <<: unknown key; known here: listen, admin, workers, public_url, storage, "
+                  "log, egress, client, routes\n");
     assert_errors("listen:\n  - address: 127.0.0.1:1\n    port: 2\n" ROUTE_PART,
                   "F:3: listen[0].port: unknown key; known here: address, route\n");
 }
@@ -431,10 +413,11 @@ static void test_all_faults_at_once_in_line_order_up_to_20(void **state)
     for (int i = 8; i < 8 + FAULTS_MAX + 5; i++) {
         sprintf(text + strlen(text), "k%d: 1\n", i);
         if (i < 8 + FAULTS_MAX)
-            sprintf(expected + strlen(expected),
-                    "F:%d: k%d: unknown key; known here: listen, admin, workers, storage, log, "
-                    "egress, client, routes\n",
-                    i, i);
+            sprintf(
+                expected + strlen(expected),
+                "F:%d: k%d: unknown key; known here: listen, admin, workers, public_url, storage, "
+                "log, egress, client, routes\n",
+                i, i);
     }
     assert_errors(text, expected);
 }
@@ -519,8 +502,8 @@ static void test_booleans_and_choices(void **state)
                   "F:1: log.level: must be one of: error, warn, info, debug\n"
                   "F:1: log.format: must be one of: text, json\n");
     assert_errors(LISTEN_PART
-                  "routes:\n  - {name: a, protocol: pypi, upstreams: [{url: http://a}]}\n",
-                  "F:4: routes[0].protocol: must be one of: oci, toy\n");
+                  "routes:\n  - {name: a, protocol: ftp, upstreams: [{url: http://a}]}\n",
+                  "F:4: routes[0].protocol: must be one of: oci, toy, pypi, npm, generic\n");
 }
 
 static void test_names(void **state)
@@ -610,6 +593,66 @@ static void test_hosts(void **state)
                       "F:8: routes[0].hosts[1]: must be a host name, with :port if need be\n"
                       "F:8: routes[0].hosts[2]: must be a host name, with :port if need be\n"
                       "F:8: routes[0].hosts[3]: must be one value, not a list\n");
+}
+
+/* A route of protocol pypi that its prefix selects, and what is said about that. */
+static void assert_prefix(const char *prefix, const char *expected)
+{
+    char text[1024];
+    char error[256];
+
+    snprintf(text, sizeof text,
+             LISTEN_PART "routes: [{name: a, protocol: pypi, upstreams: [{url: http://a}],\n"
+                         "prefix: \"%s\"}]\n",
+             prefix);
+    snprintf(error, sizeof error, "%s%s%s", expected[0] ? "F:4: routes[0].prefix: " : "", expected,
+             expected[0] ? "\n" : "");
+    assert_errors(text, error);
+}
+
+static void test_prefixes(void **state)
+{
+    static const char *const good[] = {"/pypi", "/pypi/", "/a/b/c", "/v2x", "/V2", "/...", "/~a"};
+    static const char *const bad[] = {"pypi", "/",     "//",    "/a//b", "/a//", "/.",  "/a/..",
+                                      "/a b", "/a%2f", "/a?b",  "/a#b",  "/盐",  "/a:", "/*",
+                                      "./a",  "/a/./", "/../a", "a/b",   "/\\\\"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        assert_prefix(good[i], "");
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_prefix(bad[i], "must be a path such as /pypi: letters, digits, '.', '_', '~' and "
+                              "'-' between slashes");
+}
+
+static void test_patterns(void **state)
+{
+    static const char route[] =
+        LISTEN_PART "routes: [{name: a, protocol: generic, prefix: /a,\nimmutable: %s,\n"
+                    "upstreams: [{url: http://a}]}]\n";
+    char text[1024];
+
+    (void)state;
+    snprintf(text, sizeof text, route, "[a b, '', 盐, /pool/**]");
+    assert_errors(text, "F:4: routes[0].immutable[0]: must be a pattern of visible ASCII "
+                        "characters\n"
+                        "F:4: routes[0].immutable[1]: must not be empty\n"
+                        "F:4: routes[0].immutable[2]: must be a pattern of visible ASCII "
+                        "characters\n");
+    snprintf(text, sizeof text, route, "/pool/**");
+    assert_errors(text, "F:4: routes[0].immutable: must be a list of patterns\n");
+}
+
+static void test_public_url(void **state)
+{
+    (void)state;
+    assert_errors("public_url: cache.test\n" MINIMAL,
+                  "F:1: public_url: must be http://host[:port][/path] or "
+                  "https://host[:port][/path]\n");
+    assert_errors("public_url: 'http://a/\"b'\n" MINIMAL,
+                  "F:1: public_url: must be http://host[:port][/path] or "
+                  "https://host[:port][/path]\n");
+    assert_errors("public_url: ''\n" MINIMAL, "");
 }
 
 /* --- files --- */
@@ -730,73 +773,13 @@ static void test_configuration_of_more_than_1_mib_is_refused(void **state)
     unlink(path);
 }
 
-/* --- faults of values that do not fit together --- */
-
-static void test_given_twice(void **state)
-{
-    (void)state;
-    assert_errors("admin: {address: localhost:1}\n"
-                  "listen:\n  - address: a:1\n  - address: LOCALHOST:1\n  - address: a:1\n"
-                  "routes:\n"
-                  "  - {name: x, protocol: oci, upstreams: [{url: http://a}], hosts: [h, H],\n"
-                  "     namespaces: [n, m]}\n"
-                  "  - {name: X, protocol: oci, upstreams: [{url: http://a}], hosts: [n],\n"
-                  "     namespaces: [o, n, h]}\n",
-                  "F:4: listen[1].address: \"LOCALHOST:1\" is given already at line 1\n"
-                  "F:5: listen[2].address: \"a:1\" is given already at line 3\n"
-                  "F:7: routes[0].hosts[1]: \"H\" is given already at line 7\n"
-                  "F:9: routes[1].name: \"X\" is given already at line 7\n"
-                  "F:10: routes[1].namespaces[1]: \"n\" is given already at line 8\n");
-    assert_errors("listen: [{address: 127.0.0.1:5001}]\n" ROUTE_PART,
-                  "F:1: listen[0].address: is what admin.address is by default\n");
-}
-
-static void test_one_default_per_protocol(void **state)
-{
-    (void)state;
-    assert_errors(LISTEN_PART
-                  "routes:\n"
-                  "  - {name: a, protocol: oci, upstreams: [{url: http://a}], default: true}\n"
-                  "  - {name: b, protocol: toy, upstreams: [{url: http://a}], default: true}\n"
-                  "  - {name: c, protocol: oci, upstreams: [{url: http://a}], default: false}\n"
-                  "  - name: d\n    protocol: oci\n    upstreams: [{url: http://a}]\n"
-                  "    default: true\n",
-                  "F:10: routes[3].default: the route at line 4 is the default of oci already\n");
-}
-
-static void test_listener_names_a_route(void **state)
-{
-    (void)state;
-    assert_errors("listen: [{address: a:1, route: hub}, {address: a:2, route: Hub}]\n" ROUTE_PART,
-                  "F:1: listen[1].route: no route has the name \"Hub\"\n");
-}
-
-static void test_credentials_belong_together(void **state)
-{
-    (void)state;
-    assert_errors(MINIMAL "        username: u\n",
-                  "F:7: routes[0].upstreams[0].password_file: is missing, although username is "
-                  "given\n");
-    assert_errors(MINIMAL "        username: u\n        password_file: ''\n",
-                  "F:9: routes[0].upstreams[0].password_file: is empty, although username is "
-                  "given\n");
-    assert_errors(MINIMAL "        password_file: " SHIPPED "\n",
-                  "F:7: routes[0].upstreams[0].username: is missing, although password_file is "
-                  "given\n");
-    assert_errors(MINIMAL "        username: ''\n        password_file: " SHIPPED "\n",
-                  "F:8: routes[0].upstreams[0].username: is empty, although password_file is "
-                  "given\n");
-    assert_errors(MINIMAL "        username: a:b\n        password_file: " SHIPPED "\n",
-                  "F:8: routes[0].upstreams[0].username: must hold no colon\n");
-    assert_errors(MINIMAL "        username: ''\n        password_file: ''\n", "");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_route_defaults),
         cmocka_unit_test(test_values_are_taken),
+        cmocka_unit_test(test_keys_of_package_routes_are_taken),
         cmocka_unit_test(test_table_rows_are_well_formed),
         cmocka_unit_test(test_shipped_file_names_and_explains_every_key),
         cmocka_unit_test(test_shipped_file_loads_and_shows_the_defaults),
@@ -815,16 +798,15 @@ int main(void)
         cmocka_unit_test(test_urls),
         cmocka_unit_test(test_proxy),
         cmocka_unit_test(test_hosts),
+        cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_patterns),
+        cmocka_unit_test(test_public_url),
         cmocka_unit_test(test_ca_file_must_be_readable),
         cmocka_unit_test(test_password_file),
         cmocka_unit_test(test_fifo_does_not_block),
         cmocka_unit_test(test_no_secret_is_shown),
         cmocka_unit_test(test_unreadable_configuration_is_one_line),
         cmocka_unit_test(test_configuration_of_more_than_1_mib_is_refused),
-        cmocka_unit_test(test_given_twice),
-        cmocka_unit_test(test_one_default_per_protocol),
-        cmocka_unit_test(test_listener_names_a_route),
-        cmocka_unit_test(test_credentials_belong_together),
     };
     return cmocka_run_group_tests_name("config", tests, NULL, NULL);
 }

@@ -64,7 +64,7 @@ static void serve_object(size_t n, const char *client_section)
              "  upstreams: [ { url: \"http://127.0.0.1:%u\" } ] } ]\n",
              client_section, the_site.server->port);
     buf_init(&errors, 4096);
-    if (config_parse("test", slice_str(text), protocol_names, &config, &errors) != ERR_OK)
+    if (config_parse("test", slice_str(text), protocol_configs, &config, &errors) != ERR_OK)
         fail_msg("%.*s", SLICE_ARG(buf_slice(&errors)));
     buf_free(&errors);
     assert_int_equal(service_new(config, the_site.store, &service, NULL), ERR_OK);

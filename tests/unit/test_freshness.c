@@ -65,6 +65,35 @@ static void test_zero_durations_mean_never(void **state)
     assert_int_equal(aged(&strict, 1, &ttl_ms), STALE_WAITING);
 }
 
+/* By the upstream's word, and never stale without a wait: nobody has agreed to that. */
+static void test_an_entry_with_a_lifetime_of_its_own(void **state)
+{
+    (void)state;
+    struct store_entry e = {
+        .validated_ms = NOW - TTL, .has_lifetime = true, .lifetime_ms = 2 * TTL};
+    int64_t ttl_ms = 0;
+    assert_int_equal(freshness_of(&e, &route, NOW, &ttl_ms), FRESH);
+    assert_int_equal(ttl_ms, TTL);
+    assert_int_equal(freshness_of(&e, &route, NOW + TTL, &ttl_ms), STALE_WAITING);
+    assert_int_equal(freshness_of(&e, &route, NOW + TTL + STALE + 1, &ttl_ms), STALE_TOO_OLD);
+    e.lifetime_ms = 0;
+    e.validated_ms = NOW;
+    assert_int_equal(freshness_of(&e, &route, NOW, &ttl_ms), STALE_WAITING);
+    e.lifetime_ms = TTL;
+    e.validated_ms = NOW + 1; /* from the future */
+    assert_int_equal(freshness_of(&e, &route, NOW, &ttl_ms), STALE_WAITING);
+}
+
+static void test_what_must_be_validated_is_never_served_stale(void **state)
+{
+    (void)state;
+    struct store_entry e = {
+        .validated_ms = NOW, .has_lifetime = true, .lifetime_ms = TTL, .must_revalidate = true};
+    int64_t ttl_ms = 0;
+    assert_int_equal(freshness_of(&e, &route, NOW, &ttl_ms), FRESH);
+    assert_int_equal(freshness_of(&e, &route, NOW + TTL, &ttl_ms), STALE_TOO_OLD);
+}
+
 static void test_seconds_as_they_are_shown(void **state)
 {
     (void)state;
@@ -82,6 +111,8 @@ int main(void)
         cmocka_unit_test(test_what_never_changes_is_fresh_at_any_age),
         cmocka_unit_test(test_an_entry_from_the_future_is_checked),
         cmocka_unit_test(test_zero_durations_mean_never),
+        cmocka_unit_test(test_an_entry_with_a_lifetime_of_its_own),
+        cmocka_unit_test(test_what_must_be_validated_is_never_served_stale),
         cmocka_unit_test(test_seconds_as_they_are_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The walk takes all its memory from realloc; the n-th call can be made to fail. */
+/* yajl takes all its memory from realloc; the n-th call can be made to fail. */
 static int allocations_left = -1;
 
 static void *failing_realloc(void *p, size_t n)
@@ -24,10 +24,11 @@ static void *failing_realloc(void *p, size_t n)
 
 #include "base/buf.h"
 
-/* Events as text: "depth key=kind:text;" each. */
+/* Events as text: "depth key=kind:text;" each, with offsets "depth key@key_end=kind:text@end;". */
 struct record {
     struct buf out;
     int stop_after; /* events, or -1 */
+    bool with_offsets;
 };
 
 static bool note_event(void *arg, const struct json_event *event)
@@ -41,8 +42,12 @@ static bool note_event(void *arg, const struct json_event *event)
 
     buf_addf(&record->out, "%u ", event->depth);
     buf_add(&record->out, event->key);
+    if (record->with_offsets)
+        buf_addf(&record->out, "@%d", (int)event->key_end);
     buf_addf(&record->out, "=%s:", names[event->kind]);
     buf_add(&record->out, event->text);
+    if (record->with_offsets)
+        buf_addf(&record->out, "@%d", (int)event->end);
     buf_addc(&record->out, ';');
     return record->stop_after < 0 || --record->stop_after > 0;
 }
@@ -54,6 +59,36 @@ static enum err walk_text(struct slice text, unsigned max_depth, struct record *
     memcpy(copy, text.p, text.n);
     enum err err = json_walk(slice_of(copy, text.n), max_depth, note_event, record);
     free(copy);
+    return err;
+}
+
+/* The same: a piece that was fed is gone. */
+static enum err feed_copy(struct json_stream *s, struct slice piece)
+{
+    char *copy = malloc(piece.n ? piece.n : 1);
+    if (piece.n)
+        memcpy(copy, piece.p, piece.n);
+    enum err err = json_stream_feed(s, slice_of(copy, piece.n));
+    free(copy);
+    return err;
+}
+
+/* In pieces that end at `first`, `second` and the end. */
+static enum err stream_text(struct slice text, size_t first, size_t second, size_t max_token,
+                            struct record *record)
+{
+    struct json_stream *s = json_stream_new(8, max_token, note_event, record);
+    assert_non_null(s);
+    enum err err = feed_copy(s, slice_to(text, first));
+    if (err == ERR_OK)
+        err = feed_copy(s, slice_from(slice_to(text, second), first));
+    if (err == ERR_OK)
+        err = feed_copy(s, slice_from(text, second));
+    if (err == ERR_OK)
+        err = json_stream_finish(s);
+    assert_int_equal(json_stream_finish(s), err); /* an error stays, and so does success */
+    json_stream_free(&s);
+    assert_null(s);
     return err;
 }
 
@@ -141,6 +176,10 @@ static void test_not_json(void **state)
         "tru",
         "-",
         "1e",
+        "[1,\f2]",
+        "[\x01]",
+        "\v1",
+        "{\"a\"\v:1}",
     };
 
     (void)state;
@@ -220,6 +259,209 @@ static void test_out_of_memory(void **state)
     assert_int_equal(walk_with_allocations(slice_of(text, n), needed), ERR_OK);
 }
 
+/* Offsets in {"a" : 1 , "b":[true,"x"],"c":{},"d":12.5}: counted by hand. */
+static void test_offsets_of_keys_and_values(void **state)
+{
+    struct record record = {.stop_after = -1, .with_offsets = true};
+
+    (void)state;
+    buf_init(&record.out, 1 << 20);
+    assert_int_equal(
+        walk_text(SLICE(" {\"a\" : 1 , \"b\":[true,\"x\"],\"c\\t\":{},\"d\":12.5}"), 8, &record),
+        ERR_OK);
+    buf_addc(&record.out, '\0');
+    assert_string_equal(record.out.p,
+                        "0 @0=map:@2;1 a@5=number:1@9;1 b@15=list:@17;2 @0=bool:true@21;"
+                        "2 @0=string:x@25;1 @0=end:@26;1 c\t@32=map:@34;1 @0=end:@35;"
+                        "1 d@39=number:12.5@44;0 @0=end:@45;");
+    buf_free(&record.out);
+}
+
+static const char *const pieces_of[] = {
+    "{\"name\":\"x\",\"versions\":{\"1.0.0\":{\"dist\":{\"tarball\":\"http://h/"
+    "x.tgz\"}}},\"n\":12}",
+    " { \"k\\u0065y\" : [ 1 , -2.5e+3 ,true , false,null, [] , {} ] , \"\" : \"\" } \r\n\t",
+    "[\"\\\\\",\"\\\"\",\"a\\n\\u76d0\\ud83d\\ude00\\\"\\\\\\\\\","
+    "\"\xf0\x9f\x98\x80\xe7\x9b\x90\"]",
+    "{\"\\\"\\\\\":{\"a\\u0041\":\"b\\u0042\"},\"x\":\"\\u0000\"}",
+    "12.25",
+    "[0,00]",
+    "[1\"a\"]",
+    "[\"a\"\"b\"]",
+    "[\"\\ud83d\",\"\\ude00\",\"\\udc00\\ud800\"]",
+    "{\"a\":\"\xc0\xaf\",\"b\":1}",
+    "{\"a\":\"\\x\",\"b\":1}",
+    "[nulll]",
+    "[1,\f2]",
+    "{\"a\":1}}",
+    "[[[[[[[[[1]]]]]]]]]",
+    "[\"1234567890123456789012345678901234\",\"12345678901234567890123456789012345\",1]",
+    "[123456789012345678901234567890123456,12345678901234567890123456789012345678]",
+    "[1,\"open",
+    "tru",
+    "",
+};
+
+static void test_any_two_cuts_make_no_difference(void **state)
+{
+    enum { MAX_TOKEN = 36 };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof pieces_of / sizeof pieces_of[0]; i++) {
+        struct slice text = slice_str(pieces_of[i]);
+        struct record whole = {.stop_after = -1, .with_offsets = true};
+        struct record parts = whole;
+        buf_init(&whole.out, 1 << 20);
+        buf_init(&parts.out, 1 << 20);
+        enum err err = stream_text(text, text.n, text.n, MAX_TOKEN, &whole);
+        for (size_t first = 0; first <= text.n; first++) {
+            for (size_t second = first; second <= text.n; second++) {
+                buf_clear(&parts.out);
+                assert_int_equal(stream_text(text, first, second, MAX_TOKEN, &parts), err);
+                assert_true(slice_eq(buf_slice(&parts.out), buf_slice(&whole.out)));
+            }
+        }
+        buf_clear(&parts.out);
+        if (err != ERR_LIMIT) { /* which the walk does not have for tokens */
+            assert_int_equal(walk_text(text, 8, &parts), err);
+            assert_true(slice_eq(buf_slice(&parts.out), buf_slice(&whole.out)));
+        }
+        buf_free(&whole.out);
+        buf_free(&parts.out);
+    }
+}
+
+static void test_byte_by_byte(void **state)
+{
+    struct slice text = slice_str(pieces_of[1]);
+    struct record whole = {.stop_after = -1, .with_offsets = true};
+    struct record parts = whole;
+    struct json_stream *s = json_stream_new(8, 100, note_event, &parts);
+
+    (void)state;
+    buf_init(&whole.out, 1 << 20);
+    buf_init(&parts.out, 1 << 20);
+    assert_int_equal(walk_text(text, 8, &whole), ERR_OK);
+    for (size_t i = 0; i < text.n; i++) {
+        assert_int_equal(json_stream_feed(s, slice_of(NULL, 0)), ERR_OK);
+        assert_int_equal(feed_copy(s, slice_of(text.p + i, 1)), ERR_OK);
+    }
+    assert_int_equal(json_stream_finish(s), ERR_OK);
+    assert_true(slice_eq(buf_slice(&parts.out), buf_slice(&whole.out)));
+    json_stream_free(&s);
+    json_stream_free(&s);
+    buf_free(&whole.out);
+    buf_free(&parts.out);
+}
+
+/* A raw token of exactly max_token is the longest, whether it comes whole or in pieces. */
+static void test_length_of_a_token_is_bounded(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t longest;
+    } rows[] = {
+        {"[\"12345\"]", 7}, {"{\"12345\":1}", 7},         {"[\"\\u0041\"]", 8},
+        {"[12345]", 5},     {"{\"a\":{\"b\":false}}", 5}, {"123456", 6},
+    };
+    struct record record = {.stop_after = -1};
+
+    (void)state;
+    buf_init(&record.out, 1 << 20);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct slice text = slice_str(rows[i].text);
+        for (size_t cut = 0; cut <= text.n; cut++) {
+            assert_int_equal(stream_text(text, cut, cut, rows[i].longest, &record), ERR_OK);
+            assert_int_equal(stream_text(text, cut, cut, rows[i].longest - 1, &record), ERR_LIMIT);
+        }
+    }
+    buf_free(&record.out);
+}
+
+/* What is between tokens is not held, however much it is; an endless token is refused early. */
+static void test_endless_parts(void **state)
+{
+    char part[1000];
+    struct record record = {.stop_after = -1};
+    struct json_stream *s = json_stream_new(8, 2500, note_event, &record);
+
+    (void)state;
+    buf_init(&record.out, 1 << 20);
+    memset(part, ' ', sizeof part);
+    assert_int_equal(json_stream_feed(s, SLICE("[")), ERR_OK);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(feed_copy(s, slice_of(part, sizeof part)), ERR_OK);
+    assert_true(s->held.n == 0);
+    assert_int_equal(json_stream_feed(s, SLICE("1,\"")), ERR_OK);
+    assert_int_equal(feed_copy(s, slice_of(part, sizeof part)), ERR_OK);
+    assert_int_equal(feed_copy(s, slice_of(part, sizeof part)), ERR_OK);
+    assert_int_equal(feed_copy(s, slice_of(part, sizeof part)), ERR_LIMIT);
+    assert_int_equal(json_stream_feed(s, SLICE("\"]")), ERR_LIMIT);
+    assert_int_equal(json_stream_finish(s), ERR_LIMIT);
+    assert_true(slice_eq(buf_slice(&record.out), SLICE("0 =list:;1 =number:1;")));
+    json_stream_free(&s);
+    buf_free(&record.out);
+}
+
+static void test_stopped_stream_takes_bytes_and_looks_at_none(void **state)
+{
+    struct record record = {.stop_after = 2};
+    struct json_stream *s = json_stream_new(8, 10, note_event, &record);
+
+    (void)state;
+    buf_init(&record.out, 1000);
+    assert_int_equal(json_stream_feed(s, SLICE("{\"a\":1,\"b\":2} \"0123456789ab")), ERR_OK);
+    assert_int_equal(json_stream_feed(s, SLICE("garbage that is longer than any token")), ERR_OK);
+    assert_int_equal(json_stream_finish(s), ERR_OK);
+    assert_true(slice_eq(buf_slice(&record.out), SLICE("0 =map:;1 a=number:1;")));
+    json_stream_free(&s);
+    /* By a number, which only what comes next completes. */
+    buf_clear(&record.out);
+    record.stop_after = 1;
+    s = json_stream_new(8, 10, note_event, &record);
+    assert_int_equal(json_stream_feed(s, SLICE("12")), ERR_OK);
+    assert_int_equal(json_stream_feed(s, SLICE(" x")), ERR_OK);
+    assert_int_equal(json_stream_finish(s), ERR_OK);
+    assert_true(slice_eq(buf_slice(&record.out), SLICE("0 =number:12;")));
+    json_stream_free(&s);
+    buf_free(&record.out);
+}
+
+static void test_half_of_a_surrogate_pair(void **state)
+{
+    (void)state;
+    assert_walk("[\"a\\ude00b\",\"\\udc00\\udfff\",\"\\ud7ff\\ue000\"]", 8, ERR_OK,
+                "0 =list:;1 =string:a\xef\xbf\xbd"
+                "b;1 =string:\xef\xbf\xbd\xef\xbf\xbd;1 =string:\xed\x9f\xbf\xee\x80\x80;0 =end:;");
+    assert_walk("{\"\\ude00\":\"\\ud83d\"}", 8, ERR_OK, "0 =map:;1 \xef\xbf\xbd=string:?;0 =end:;");
+}
+
+/* Each allocation in turn fails, at birth and in a piece; the error stays. */
+static void test_stream_out_of_memory(void **state)
+{
+    static const char *const pieces[] = {"{\"\\u0061\":[{},", "\"\\n\\", "t\"],\"b\\t\":", "1",
+                                         "}"};
+    struct record record = {.stop_after = -1};
+    enum err err = ERR_NOMEM;
+
+    (void)state;
+    buf_init(&record.out, 1 << 20);
+    for (int needed = 0; err != ERR_OK; needed++) {
+        allocations_left = needed;
+        struct json_stream *s = json_stream_new(8, 100, note_event, &record);
+        err = s ? ERR_OK : ERR_NOMEM;
+        for (size_t i = 0; s && i < sizeof pieces / sizeof pieces[0]; i++)
+            err = json_stream_feed(s, slice_str(pieces[i]));
+        if (s)
+            err = json_stream_finish(s);
+        allocations_left = -1;
+        assert_true(err == ERR_OK || err == ERR_NOMEM);
+        assert_true(err == ERR_NOMEM || needed > 5);
+        json_stream_free(&s);
+    }
+    buf_free(&record.out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +474,14 @@ int main(void)
         cmocka_unit_test(test_no_depth_past_64),
         cmocka_unit_test(test_stopping_early_is_success),
         cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_offsets_of_keys_and_values),
+        cmocka_unit_test(test_any_two_cuts_make_no_difference),
+        cmocka_unit_test(test_byte_by_byte),
+        cmocka_unit_test(test_length_of_a_token_is_bounded),
+        cmocka_unit_test(test_endless_parts),
+        cmocka_unit_test(test_stopped_stream_takes_bytes_and_looks_at_none),
+        cmocka_unit_test(test_half_of_a_surrogate_pair),
+        cmocka_unit_test(test_stream_out_of_memory),
     };
     return cmocka_run_group_tests_name("json", tests, NULL, NULL);
 }

@@ -272,6 +272,16 @@ static void test_a_route_that_relays_only(void **state)
     assert_int_equal(plan_of(f, "/v2/", NULL)->kind, PLAN_LOCAL);
 }
 
+static void test_without_a_route_there_is_the_base_alone(void **state)
+{
+    struct fixture *f = *state;
+
+    f->in.config = NULL;
+    assert_int_equal(plan_of(f, "/v2/", NULL)->kind, PLAN_LOCAL);
+    assert_int_equal(plan_of(f, "/v2/a/blobs/" SHA256, NULL)->kind, PLAN_REFUSED);
+    assert_int_equal(plan_of(f, "/v2/a/manifests/1", NULL)->refusal, PLAN_ERR_NO_ROUTE);
+}
+
 /* --- the rules of each kind of object --- */
 
 static void test_a_blob(void **state)
@@ -650,6 +660,7 @@ int main(void)
         TEST(test_a_refused_push_says_what_this_is),
         TEST(test_the_base_is_answered_here_without_a_challenge),
         TEST(test_a_route_that_relays_only),
+        TEST(test_without_a_route_there_is_the_base_alone),
         TEST(test_a_blob),
         TEST(test_an_unknown_algorithm_has_no_digest),
         TEST(test_a_manifest_by_digest),

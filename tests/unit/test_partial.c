@@ -74,31 +74,44 @@ static void test_unknown_digest_is_found(void **state)
     kit_body_free(&body);
 }
 
-static void test_sha512_is_compared_and_sha256_is_the_name(void **state)
+static void try_algorithm(enum digest_algo algo, const EVP_MD *md)
 {
-    (void)state;
     struct store *store = kit_open();
-    struct kit_body body = kit_body_new(1, 5000);
-    struct digest expected = {.algo = DIGEST_SHA512}, content;
+    struct kit_body body = kit_body_new((unsigned)algo, 5000);
+    struct digest expected = {.algo = algo}, content;
     struct errinfo info;
     unsigned n;
 
-    EVP_Digest(body.bytes, body.n, expected.bytes, &n, EVP_sha512(), NULL);
+    EVP_Digest(body.bytes, body.n, expected.bytes, &n, md, NULL);
+    assert_int_equal(n, digest_bytes(algo));
     struct partial *p = open_partial(store, 1, &expected, false, 0);
-    append(p, &body, 0, 5000);
+    append(p, &body, 0, 2000);
+    partial_free(&p, true);
+    p = open_partial(store, 1, &expected, true, 2000);
+    append(p, &body, 2000, 5000);
     assert_int_equal(partial_verify(p, &content), ERR_OK);
     assert_true(digest_equal(&content, &body.digest));
     assert_int_equal(partial_commit(p, &content, &info), ERR_OK);
     partial_free(&p, false);
     assert_true(kit_exists(kit_blob_name(&body.digest)));
 
-    expected.bytes[63] ^= 1;
+    expected.bytes[n - 1] ^= 1;
     p = open_partial(store, 1, &expected, false, 0);
     append(p, &body, 0, 5000);
     assert_int_equal(partial_verify(p, &content), ERR_CORRUPT);
     partial_free(&p, false);
     store_close(&store);
     kit_body_free(&body);
+}
+
+static void test_any_digest_is_compared_and_sha256_is_the_name(void **state)
+{
+    (void)state;
+    try_algorithm(DIGEST_SHA512, EVP_sha512());
+    try_algorithm(DIGEST_SHA384, EVP_sha384());
+    try_algorithm(DIGEST_SHA224, EVP_sha224());
+    try_algorithm(DIGEST_SHA1, EVP_sha1());
+    try_algorithm(DIGEST_MD5, EVP_md5());
 }
 
 static void test_restart(void **state)
@@ -399,7 +412,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_append_verify_commit),
         TEST(test_unknown_digest_is_found),
-        TEST(test_sha512_is_compared_and_sha256_is_the_name),
+        TEST(test_any_digest_is_compared_and_sha256_is_the_name),
         TEST(test_restart),
         TEST(test_resume_after_a_restart_of_the_daemon),
         TEST(test_zeros_at_the_end_are_found_out),

@@ -271,6 +271,18 @@ static void test_if_none_match(void **state)
             fail_msg("row %zu (%s) is judged wrong", i, rows[i].value);
 }
 
+static void test_if_modified_since(void **state)
+{
+    (void)state;
+    static const struct slice date = SLICE("Sun, 06 Nov 1994 08:49:37 GMT");
+    assert_true(http_if_modified_since(date, date));
+    assert_true(http_if_modified_since(SLICE("Sunday, 06-Nov-94 08:49:38 GMT"), date));
+    assert_false(http_if_modified_since(SLICE("Sun, 06 Nov 1994 08:49:36 GMT"), date));
+    assert_false(http_if_modified_since(SLICE("yesterday"), date));
+    assert_false(http_if_modified_since(date, SLICE("")));
+    assert_false(http_if_modified_since(slice_of(NULL, 0), date));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +293,7 @@ int main(void)
         cmocka_unit_test(test_content_range_refuses),
         cmocka_unit_test(test_if_range),
         cmocka_unit_test(test_if_none_match),
+        cmocka_unit_test(test_if_modified_since),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,6 +39,40 @@ static void test_empty_body(void **state)
     kit_body_free(&body);
 }
 
+/* What says only by which request fields the real keys differ; all of them have the same bytes. */
+static void test_entries_without_a_body_name_fields(void **state)
+{
+    (void)state;
+    static const struct slice fields[] = {{"accept", 6}, {"accept-language, cookie", 23}};
+    struct store *store = kit_open();
+    struct store_reader *reader = kit_reader(store);
+    struct kit_body body = kit_body_new(1, 0);
+    struct kit_lookup l;
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct store_entry entry = {.status = 200, .content = body.digest, .vary = fields[i]};
+        struct store_key key = kit_key(i);
+        assert_int_equal(store_put(store, &key, &entry, SLICE(""), NULL, NULL), ERR_OK);
+    }
+    kit_flush(store);
+    for (unsigned i = 0; i < 2; i++) {
+        kit_lookup(reader, i, &l);
+        assert_int_equal(l.err, ERR_OK);
+        assert_true(slice_eq(l.entry.vary, fields[i]));
+        assert_true(l.entry.status == 200 && l.entry.size == 0);
+        assert_true(l.body.is_inline && l.body.bytes.n == 0);
+        kit_lookup_end(&l);
+    }
+    struct store_key first = kit_key(0);
+    assert_int_equal(store_remove(store, &first), ERR_OK);
+    kit_flush(store);
+    assert_false(kit_holds(store, 0, &body));
+    assert_true(kit_holds(store, 1, &body));
+    store_reader_free(&reader);
+    store_close(&store);
+    kit_body_free(&body);
+}
+
 static void test_body_in_a_file(void **state)
 {
     (void)state;
@@ -348,6 +382,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_inline_body),
         TEST(test_empty_body),
+        TEST(test_entries_without_a_body_name_fields),
         TEST(test_body_in_a_file),
         TEST(test_full_arena),
         TEST(test_lost_file_is_a_miss_and_is_forgotten),

@@ -15,6 +15,14 @@ static struct store_entry full_entry(void)
     entry.validated_ms = 1;
     entry.shown.algo = DIGEST_SHA512;
     memset(entry.shown.bytes, 0xa5, sizeof entry.shown.bytes);
+    entry.made_from.algo = DIGEST_SHA256;
+    memset(entry.made_from.bytes, 0x5a, SHA256_BYTES);
+    entry.url = SLICE("https://files.example.com/a/b.tgz?x=1");
+    entry.gzip = true;
+    entry.has_lifetime = true;
+    entry.lifetime_ms = 3600 * 1000;
+    entry.must_revalidate = true;
+    entry.vary = SLICE("accept, accept-encoding");
     kit_body_free(&body);
     return entry;
 }
@@ -25,8 +33,11 @@ static void assert_same_entry(const struct store_entry *a, const struct store_en
     assert_true(a->size == b->size && a->immutable == b->immutable);
     assert_true(a->fetched_ms == b->fetched_ms && a->validated_ms == b->validated_ms);
     assert_true(digest_equal(&a->content, &b->content));
-    assert_int_equal(a->shown.algo, b->shown.algo);
-    assert_memory_equal(a->shown.bytes, b->shown.bytes, digest_bytes(a->shown.algo));
+    assert_true(digest_equal(&a->shown, &b->shown));
+    assert_true(digest_equal(&a->made_from, &b->made_from));
+    assert_true(a->gzip == b->gzip && a->must_revalidate == b->must_revalidate);
+    assert_true(a->has_lifetime == b->has_lifetime && a->lifetime_ms == b->lifetime_ms);
+    assert_true(slice_eq(a->url, b->url) && slice_eq(a->vary, b->vary));
     assert_true(slice_eq(a->name, b->name) && slice_eq(a->content_type, b->content_type));
     assert_true(slice_eq(a->fields, b->fields) && slice_eq(a->etag, b->etag));
     assert_true(slice_eq(a->last_modified, b->last_modified));
@@ -54,6 +65,59 @@ static void test_entry_with_nothing_optional(void **state)
     assert_int_equal(record_encode_entry(&in, record, &n), ERR_OK);
     assert_int_equal(record_decode_entry(slice_of(record, n), &out), ERR_OK);
     assert_same_entry(&in, &out);
+}
+
+static void test_every_flag_stands_for_itself(void **state)
+{
+    (void)state;
+    char record[STORE_RECORD_MAX];
+    size_t n;
+    struct store_entry out;
+
+    for (unsigned bits = 0; bits < 16; bits++) {
+        struct store_entry in = full_entry();
+        in.immutable = bits & 1;
+        in.gzip = bits & 2;
+        in.has_lifetime = bits & 4;
+        in.lifetime_ms = in.has_lifetime ? 77 : 0;
+        in.must_revalidate = bits & 8;
+        assert_int_equal(record_encode_entry(&in, record, &n), ERR_OK);
+        assert_int_equal(record_decode_entry(slice_of(record, n), &out), ERR_OK);
+        assert_same_entry(&in, &out);
+    }
+}
+
+static void test_lifetime_of_zero_is_not_none(void **state)
+{
+    (void)state;
+    char record[STORE_RECORD_MAX];
+    size_t n;
+    struct store_entry in = full_entry(), out;
+
+    in.lifetime_ms = 0;
+    assert_int_equal(record_encode_entry(&in, record, &n), ERR_OK);
+    assert_int_equal(record_decode_entry(slice_of(record, n), &out), ERR_OK);
+    assert_true(out.has_lifetime && out.lifetime_ms == 0);
+    in.lifetime_ms = -1; /* as times are */
+    assert_int_equal(record_encode_entry(&in, record, &n), ERR_OK);
+    assert_int_equal(record_decode_entry(slice_of(record, n), &out), ERR_OK);
+    assert_true(out.has_lifetime && out.lifetime_ms == 0);
+}
+
+static void test_digests_of_every_algorithm(void **state)
+{
+    (void)state;
+    char record[STORE_RECORD_MAX];
+    size_t n;
+    struct store_entry in = full_entry(), out;
+
+    for (int algo = DIGEST_NONE; algo <= DIGEST_MD5; algo++) {
+        in.shown.algo = (enum digest_algo)algo;
+        in.made_from.algo = (enum digest_algo)(DIGEST_MD5 - algo);
+        assert_int_equal(record_encode_entry(&in, record, &n), ERR_OK);
+        assert_int_equal(record_decode_entry(slice_of(record, n), &out), ERR_OK);
+        assert_same_entry(&in, &out);
+    }
 }
 
 /* The bytes after the end are not the record's: a copy of exact size lets ASan see to that. */
@@ -90,17 +154,21 @@ static void test_entry_wrong_values(void **state)
         size_t offset;
         unsigned char value;
     } rows[] = {
-        {0, 0},     /* version */
-        {0, 2},     /* a later version */
-        {1, 4},     /* an unknown flag */
-        {2, 1},     /* another length */
-        {4, 99},    /* status 99 */
-        {5, 0xff},  /* status 65000 */
-        {21, 0xff}, /* a time before 1970 */
-        {30, 0},    /* no content digest */
-        {30, 2},    /* content not SHA-256 */
-        {30, 9},    /* unknown algorithm */
-        {63, 9},    /* shown: unknown algorithm */
+        {0, 0},               /* version */
+        {0, 1},               /* an earlier version */
+        {0, 3},               /* a later version */
+        {1, 32},              /* an unknown flag */
+        {1, 0},               /* a lifetime that no flag tells of */
+        {2, 1},               /* another length */
+        {4, 99},              /* status 99 */
+        {5, 0xff},            /* status 65000 */
+        {21, 0xff},           /* a time before 1970 */
+        {37, 0xff},           /* a negative lifetime */
+        {38, 0},              /* no content digest */
+        {38, 2},              /* content not SHA-256 */
+        {38, 7},              /* unknown algorithm */
+        {71, 7},              /* shown: unknown algorithm */
+        {71, 255},  {136, 7}, /* made_from: unknown algorithm */
     };
     char record[STORE_RECORD_MAX];
     size_t n;
@@ -271,6 +339,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_entry_round_trip),
         cmocka_unit_test(test_entry_with_nothing_optional),
+        cmocka_unit_test(test_every_flag_stands_for_itself),
+        cmocka_unit_test(test_lifetime_of_zero_is_not_none),
+        cmocka_unit_test(test_digests_of_every_algorithm),
         cmocka_unit_test(test_entry_every_truncation_and_one_byte_more),
         cmocka_unit_test(test_entry_wrong_values),
         cmocka_unit_test(test_entry_too_long),

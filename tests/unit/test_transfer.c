@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <netdb.h>
+#include <poll.h>
 #include <semaphore.h>
 #include <sys/wait.h>
 
@@ -34,6 +35,14 @@ struct run {
     const char *proxy;
     const char *url;
     bool head;
+    const char *method;
+    uint64_t body_n;                     /* of the request; 0: it has none */
+    bool chunked;                        /* it is sent so */
+    size_t piece;                        /* so much at a time; 0: as much as there is room */
+    size_t stop_at;                      /* not 0: it ends there, */
+    enum { SILENT, BROKEN, SHORT } stop; /* so */
+    unsigned body_sum;
+    unsigned starved;
     unsigned connected;
     int status;
     unsigned long fields;
@@ -45,6 +54,9 @@ struct run {
     struct transfers *transfers_open;
     struct transfer *transfer;
     struct timer resume;
+    struct pipe *writer, *reader;
+    struct timer write;
+    uint64_t written;
 };
 
 static void begin(struct run *r);
@@ -55,6 +67,12 @@ static bool on_connected(void *arg, const char *address)
     assert_string_equal(address, "127.0.0.1");
     r->connected++;
     return !r->refuse_connection;
+}
+
+static void on_upload(void *arg, bool starved)
+{
+    struct run *r = arg;
+    r->starved += starved;
 }
 
 static enum fetch_flow on_head(void *arg, struct answer_head *head)
@@ -84,10 +102,19 @@ static void on_done(void *arg, enum err result, const struct errinfo *info)
     if (info)
         r->info = *info;
     r->transfer = NULL;
+    if (r->reader)
+        pipe_reader_leave(&r->reader);
     if (--r->transfers > 0)
         begin(r);
     else
         reactor_stop(r->loop.reactor);
+}
+
+static void break_body(struct timer *t)
+{
+    struct run *r = container_of(t, struct run, resume);
+    timer_clear(&r->write);
+    pipe_end(r->writer, false);
 }
 
 static void on_resume(struct timer *t)
@@ -95,13 +122,52 @@ static void on_resume(struct timer *t)
     transfer_resume(container_of(t, struct run, resume)->transfer);
 }
 
-static const struct transfer_ops run_ops = {on_connected, on_head, on_body, on_done};
+static const struct transfer_ops run_ops = {on_connected, on_upload, on_head, on_body, on_done};
+
+/* The body of the request, a piece in each turn of the loop. */
+static void on_write_timer(struct timer *t)
+{
+    struct run *r = container_of(t, struct run, write);
+    char bytes[4096];
+    uint64_t end = r->stop_at ? r->stop_at : r->body_n;
+    size_t room = pipe_room(r->writer);
+    if (r->piece && room > r->piece)
+        room = r->piece;
+    for (size_t n; room && r->written < end; room -= n, r->written += n) {
+        n = room < sizeof bytes ? room : sizeof bytes;
+        n = n < end - r->written ? n : (size_t)(end - r->written);
+        for (size_t i = 0; i < n; i++)
+            bytes[i] = (char)((r->written + i) * 7 / 3);
+        r->body_sum = kit_sum(r->body_sum, bytes, n);
+        pipe_write(r->writer, slice_of(bytes, n));
+    }
+    if (r->written < end)
+        timer_set(t, 0);
+    else if (!r->stop_at || r->stop != SILENT)
+        pipe_end(r->writer, !r->stop_at || r->stop == SHORT);
+}
+
+static void begin_body(struct run *r)
+{
+    r->reader = r->writer = pipe_new();
+    timer_init(&r->write, r->loop.reactor, on_write_timer);
+    timer_set(&r->write, 10);
+}
 
 static void begin(struct run *r)
 {
     struct slice lines[] = {SLICE("X-Test: 1"), SLICE("Accept: ")};
-    struct transfer_request request = {
-        .head = r->head, .url = r->url, .proxy = r->proxy, .lines = lines, .line_count = 2};
+    if (r->body_n)
+        begin_body(r);
+    struct transfer_request request = {.head = r->head,
+                                       .method = r->method,
+                                       .url = r->url,
+                                       .proxy = r->proxy,
+                                       .lines = lines,
+                                       .line_count = 2,
+                                       .body = r->reader,
+                                       .has_body_length = !r->chunked,
+                                       .body_length = r->body_n};
     assert_int_equal(transfer_start(r->transfers_open, &request, &run_ops, r, &r->transfer),
                      ERR_OK);
 }
@@ -119,6 +185,10 @@ static void run_close(struct run *r)
 {
     r->ms = clock_mono_ms() - r->began;
     timer_clear(&r->resume);
+    if (r->writer) {
+        timer_clear(&r->write);
+        pipe_writer_leave(&r->writer);
+    }
     transfers_free(&r->transfers_open);
     loop_close(&r->loop);
 }
@@ -148,6 +218,14 @@ static void run_against(answer_f *answer, struct run *r)
 static bool answer_hello(struct visit *v)
 {
     return answer_text(v, "200 OK", "", "hello");
+}
+
+/* Neither answers nor reads. */
+static bool answer_never(struct visit *v)
+{
+    struct pollfd p = {.fd = v->fd, .events = POLLRDHUP};
+    poll(&p, 1, KIT_WAIT_S * 1000);
+    return false;
 }
 
 static void test_what_is_sent(void **state)
@@ -340,6 +418,228 @@ static void test_head_is_bounded(void **state)
     buf_free(&r.body);
 }
 
+/* --- requests with a body --- */
+
+static bool answer_sum(struct visit *v)
+{
+    char text[64];
+    struct heard_body b = hear_body(v, UINT64_MAX);
+    snprintf(text, sizeof text, "%s %llu %u", b.whole ? "whole" : "cut", (unsigned long long)b.n,
+             b.sum);
+    return answer_text(v, "201 Created", "", text) && b.whole;
+}
+
+static void test_a_body_is_sent_as_it_comes(void **state)
+{
+    (void)state;
+    static const struct run rows[] = {
+        {.method = "POST", .body_n = 1},
+        {.method = "POST", .body_n = 3 << 20},
+        {.method = "PUT", .body_n = 3 << 20, .chunked = true},
+        {.method = "PATCH", .body_n = 70000, .piece = 700},
+        {.method = "REPORT", .body_n = 70000, .piece = 700, .chunked = true},
+        {.method = "DELETE", .body_n = 10, .chunked = true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct run r = rows[i];
+        char want[64];
+        run_against(answer_sum, &r);
+        snprintf(want, sizeof want, "whole %llu %u", (unsigned long long)r.body_n, r.body_sum);
+        if (r.result != ERR_OK || r.status != 201 || !slice_eq(buf_slice(&r.body), slice_str(want)))
+            fail_msg("row %zu: %s, %s, \"%.*s\"", i, err_name(r.result), r.info.msg, (int)r.body.n,
+                     r.body.p);
+        assert_true(r.starved > 0);
+        buf_free(&r.body);
+    }
+}
+
+static void test_the_head_of_a_request_with_a_body(void **state)
+{
+    (void)state;
+    for (int chunked = 0; chunked < 2; chunked++) {
+        struct server *s = server_start(answer_sum, NULL);
+        char url[64], want[256];
+        snprintf(url, sizeof url, "http://127.0.0.1:%u/x", s->port);
+        snprintf(want, sizeof want,
+                 "PUT /x HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n%sX-Test: 1\r\n%s\r\n", s->port,
+                 chunked ? "Transfer-Encoding: chunked\r\n" : "",
+                 chunked ? "" : "Content-Length: 2097152\r\n");
+        struct run r = {.url = url, .method = "PUT", .body_n = 2 << 20, .chunked = chunked};
+        run(&r);
+        assert_int_equal(r.result, ERR_OK);
+        assert_string_equal(s->heads[0], want); /* no Expect, no Content-Type */
+        buf_free(&r.body);
+        server_stop(s);
+    }
+}
+
+static void test_a_body_that_breaks_off_ends_the_transfer(void **state)
+{
+    (void)state;
+    static const struct run rows[] = {
+        {.body_n = 90000, .stop_at = 40000, .stop = BROKEN},
+        {.body_n = 90000, .stop_at = 40000, .stop = BROKEN, .chunked = true},
+        {.body_n = 90000, .stop_at = 40000, .stop = SHORT},
+        {.body_n = 90000, .stop_at = 1, .stop = SHORT},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct run r = rows[i];
+        r.method = "POST";
+        run_against(answer_sum, &r);
+        assert_int_equal(r.result, ERR_CLOSED);
+        assert_string_equal(r.info.msg, "the body of the request broke off");
+        assert_int_equal(r.status, 0);
+        assert_true(r.ms < KIT_LATE_MS);
+        buf_free(&r.body);
+    }
+}
+
+/* The upstream takes nothing, so that libcurl has no reason to ask for more. */
+static void test_a_broken_body_is_noticed_while_the_socket_is_full(void **state)
+{
+    (void)state;
+    struct run r = {.method = "POST", .body_n = 64 << 20, .stop_at = 32 << 20, .stop = BROKEN};
+    struct server *s = server_start(answer_never, NULL);
+    char url[64];
+    snprintf(url, sizeof url, "http://127.0.0.1:%u/", s->port);
+    r.url = url;
+    run_open(&r, &kit_options);
+    begin(&r);
+    timer_init(&r.resume, r.loop.reactor, break_body);
+    timer_set(&r.resume, 300);
+    reactor_run(r.loop.reactor);
+    run_close(&r);
+    assert_int_equal(r.result, ERR_CLOSED);
+    assert_true(r.written < r.stop_at);
+    server_stop(s);
+}
+
+static bool answer_413(struct visit *v)
+{
+    return answer_text(v, "413 Content Too Large", "", "too much") && false;
+}
+
+/* Reads a part and answers; the rest is not wanted. */
+static bool answer_413_in_the_middle(struct visit *v)
+{
+    hear_body(v, 100000);
+    answer_text(v, "413 Content Too Large", "Connection: close\r\n", "too much");
+    shutdown(v->fd, SHUT_WR);
+    hear_body(v, UINT64_MAX);
+    return false;
+}
+
+static void test_an_early_refusal_is_the_answer(void **state)
+{
+    (void)state;
+    static const struct run rows[] = {
+        {.body_n = 90000, .stop_at = 4000}, /* the client would never have gone on */
+        {.body_n = 90000, .stop_at = 4000, .chunked = true},
+        {.body_n = 8 << 20, .chunked = true},
+        {.body_n = 8 << 20, .piece = 3000},
+    };
+    for (size_t i = 0; i < 2 * sizeof rows / sizeof rows[0]; i++) {
+        struct run r = rows[i / 2];
+        r.method = "PUT";
+        bool at_once = r.stop_at || i % 2;
+        run_against(at_once && r.stop_at ? answer_413 : answer_413_in_the_middle, &r);
+        if (r.result != ERR_OK || r.status != 413)
+            fail_msg("row %zu: %s (%s), status %d", i, err_name(r.result), r.info.msg, r.status);
+        assert_true(slice_eq(buf_slice(&r.body), SLICE("too much")));
+        buf_free(&r.body);
+    }
+}
+
+/* It has said all that it will say, and takes nothing more. */
+static bool answer_202_and_leave(struct visit *v)
+{
+    answer_text(v, "202 Accepted", "", "fine");
+    hear_body(v, 50000);
+    return false;
+}
+
+static void test_an_early_success_is_the_answer(void **state)
+{
+    (void)state;
+    struct run r = {.method = "POST", .body_n = 8 << 20, .piece = 30000};
+    run_against(answer_202_and_leave, &r);
+    assert_int_equal(r.result, ERR_OK);
+    assert_int_equal(r.status, 202);
+    assert_true(slice_eq(buf_slice(&r.body), SLICE("fine")));
+    buf_free(&r.body);
+}
+
+static bool answer_long_and_take(struct visit *v)
+{
+    char piece[4096];
+    memset(piece, 'x', sizeof piece);
+    say(v, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", LONG_BODY);
+    for (size_t n = 0; n < LONG_BODY; n += sizeof piece)
+        if (!say_bytes(v, piece, sizeof piece))
+            return false;
+    return hear_body(v, UINT64_MAX).whole;
+}
+
+/* A pause of one direction leaves the other one alone. */
+static void test_both_directions_pause_by_themselves(void **state)
+{
+    (void)state;
+    struct run r = {.method = "POST", .body_n = 100000, .piece = 500, .pauses = 3};
+    run_against(answer_long_and_take, &r);
+    assert_int_equal(r.result, ERR_OK);
+    assert_int_equal(r.body.n, LONG_BODY);
+    assert_int_equal(r.written, 100000);
+    assert_int_equal(r.pauses, 0);
+    buf_free(&r.body);
+}
+
+static bool take_and_leave(struct visit *v)
+{
+    hear_body(v, UINT64_MAX);
+    return false;
+}
+
+/* Nobody can tell whether the first one has changed something. */
+static void test_what_may_change_something_is_never_sent_twice(void **state)
+{
+    (void)state;
+    static const uint64_t bodies[] = {0, 5000};
+    for (size_t i = 0; i < 2; i++) {
+        struct server *s = server_start(take_and_leave, NULL);
+        char url[64];
+        snprintf(url, sizeof url, "http://127.0.0.1:%u/", s->port);
+        struct run r = {.url = url, .method = "DELETE", .body_n = bodies[i]};
+        run(&r);
+        assert_int_equal(r.result, ERR_UPSTREAM);
+        assert_int_equal(server_requests(s), 1);
+        buf_free(&r.body);
+        server_stop(s);
+    }
+}
+
+static bool hello_once_for_each_connection(struct visit *v)
+{
+    if (server_requests(v->server) > 3)
+        return false; /* as if it had been idle for too long */
+    return answer_hello(v);
+}
+
+/* A kept connection may be a dead one. */
+static void test_what_may_change_something_goes_on_a_new_connection(void **state)
+{
+    (void)state;
+    struct server *s = server_start(hello_once_for_each_connection, NULL);
+    char url[64];
+    snprintf(url, sizeof url, "http://127.0.0.1:%u/", s->port);
+    struct run r = {.url = url, .method = "POST", .transfers = 4};
+    run(&r);
+    assert_int_equal(r.result, ERR_UPSTREAM);
+    assert_int_equal(server_connections(s), 4);
+    assert_int_equal(server_requests(s), 4);
+    buf_free(&r.body);
+    server_stop(s);
+}
+
 /* --- ended by the caller --- */
 
 static void test_refused_connection_sends_nothing(void **state)
@@ -372,12 +672,6 @@ static void end_all(struct timer *t)
     transfer_end(&r->transfer);
     assert_null(r->transfer);
     reactor_stop(r->loop.reactor);
-}
-
-static bool answer_never(struct visit *v)
-{
-    char c;
-    return recv(v->fd, &c, 1, 0) > 0;
 }
 
 static void test_end_from_outside(void **state)
@@ -416,7 +710,7 @@ static void test_end_while_resolving_does_not_block(void **state)
     timer_set(&r.resume, 50);
     reactor_run(r.loop.reactor);
     run_close(&r);
-    assert_in_range(r.ms, 50, KIT_LATE_MS);
+    assert_in_range(r.ms, 50 - TIMER_GRAIN_MS, KIT_LATE_MS);
     let_resolver_go();
 }
 
@@ -617,6 +911,15 @@ int main(void)
         cmocka_unit_test(test_head_is_bounded),
         cmocka_unit_test(test_refused_connection_sends_nothing),
         cmocka_unit_test(test_aborted_by_on_head),
+        cmocka_unit_test(test_a_body_is_sent_as_it_comes),
+        cmocka_unit_test(test_the_head_of_a_request_with_a_body),
+        cmocka_unit_test(test_a_body_that_breaks_off_ends_the_transfer),
+        cmocka_unit_test(test_a_broken_body_is_noticed_while_the_socket_is_full),
+        cmocka_unit_test(test_an_early_refusal_is_the_answer),
+        cmocka_unit_test(test_an_early_success_is_the_answer),
+        cmocka_unit_test(test_both_directions_pause_by_themselves),
+        cmocka_unit_test(test_what_may_change_something_is_never_sent_twice),
+        cmocka_unit_test(test_what_may_change_something_goes_on_a_new_connection),
         cmocka_unit_test(test_end_from_outside),
         cmocka_unit_test(test_end_while_resolving_does_not_block),
         cmocka_unit_test(test_connect_timeout_covers_resolving),

@@ -63,6 +63,7 @@ struct fetched {
     uint64_t length;
     char retry_after[64];
     char etag[64];
+    char url[128];
     struct buf body;
     bool done;
     enum err result;
@@ -106,6 +107,7 @@ static inline enum fetch_flow kit_head(void *arg, const struct fetch_head *head)
     r->length = head->length;
     kit_text(r->retry_after, http_fields_value(&head->fields, HF_RETRY_AFTER));
     kit_text(r->etag, http_fields_value(&head->fields, HF_ETAG));
+    snprintf(r->url, sizeof r->url, "%.*s", SLICE_ARG(head->url));
     return kit_flow(r, r->head_flow);
 }
 

@@ -117,6 +117,14 @@ class Daemon:
     def head(self, target: str, headers=(), **options) -> httpclient.Response:
         return httpclient.fetch(self.address, "HEAD", target, headers, **options)
 
+    def completed(self, target: str, headers=()) -> bytes | None:
+        """The body of a 200 that a client would take for whole; None if there is none."""
+        try:
+            answer = self.get(target, headers)
+        except httpclient.Closed:
+            return None
+        return answer.body if answer.status == 200 and answer.complete else None
+
     def connect(self, **options) -> httpclient.Connection:
         return httpclient.Connection(self.address, **options)
 
@@ -155,6 +163,11 @@ class Daemon:
         """Where the storage keeps a blob."""
         hexadecimal = digest.split(":")[1]
         return self.storage / "blobs" / "sha256" / hexadecimal[:2] / hexadecimal
+
+    def stored_files(self) -> list[str]:
+        """The files of bytes in the storage, whole ones and parts; small bodies are in none."""
+        return sorted(str(file.relative_to(self.storage)) for folder in ("blobs", "partial")
+                      for file in (self.storage / folder).rglob("*") if file.is_file())
 
     def open_descriptors(self) -> int:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))

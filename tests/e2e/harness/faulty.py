@@ -59,6 +59,7 @@ class Seen:
     target: str
     headers: list[tuple[str, str]]
     at: float
+    body: bytes = field(default=b"", repr=False)
     status: int = 0
     sent: int = 0                   # body bytes handed to the kernel
     finished: bool = False
@@ -223,7 +224,7 @@ class Faulty:
         method, target, _ = head[0].split(" ", 2)
         headers = [tuple(part.strip() for part in line.split(":", 1)) for line in head[1:] if line]
         seen = Seen(method, target, headers, time.monotonic())
-        await reader.readexactly(int(seen.header("Content-Length") or 0))
+        seen.body = await reader.readexactly(int(seen.header("Content-Length") or 0))
         self.requests.append(seen)
         reply = self._reply_for(seen)
         self.busy += 1

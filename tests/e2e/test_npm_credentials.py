@@ -1,0 +1,353 @@
+"""`auth: passthrough`: what one user's credentials fetched is for those whose own credentials the
+upstream has accepted; credentials go to the upstream's own origin and into no log."""
+
+import time
+
+import pytest
+
+from harness.faulty import Reply
+from harness.net import until
+from harness.npm_packages import ACCEPT_ABBREVIATED, ACCEPT_FULL, FULL, make_package, packument
+from harness.npm_shelf import (CHALLENGE, document_of, error_of, json_reply, npm_error, npm_route,
+                               stored_blobs, tarball_reply)
+from harness.tokens import basic
+
+pytestmark = pytest.mark.quick
+
+SECRETS = {"alice": "Bearer npm_alices-t0ken", "bob": "Bearer npm_bobs-t0ken",
+           "carol": basic("carol", "carols-passw0rd")}
+PACKAGE = make_package("@alice/secret", size=100_000)
+PACKUMENT, TARBALL = "/npm/@alice%2fsecret", "/npm/@alice/secret/-/secret-1.0.0.tgz"
+
+
+def by(user: str | None) -> list[tuple[str, str]]:
+    return [("Authorization", SECRETS[user])] if user else []
+
+
+def get(daemon, target: str, user: str | None = None, *headers):
+    return daemon.get(target, [*by(user), *headers])
+
+
+@pytest.fixture
+def private(shelf):
+    """The package of alice and carol."""
+    shelf.put(PACKAGE, readers={SECRETS["alice"], SECRETS["carol"]})
+    return shelf
+
+
+@pytest.fixture
+def cache(start_daemon, private):
+    return start_daemon(npm_route(private.url, auth="passthrough", ttl="1h"))
+
+
+@pytest.fixture
+def short(start_daemon, private):
+    """Everything is asked again after a second."""
+    return start_daemon(npm_route(private.url, auth="passthrough", ttl="1s", negative_ttl="1s",
+                                  stale_while_refreshing="0s", patience="2s"))
+
+
+def assert_refused(answer, user: str | None):
+    """As if it did not exist, or with a word about credentials; in any case nothing of it."""
+    assert answer.status in ((401, 404) if user is None else (403, 404))
+    assert error_of(answer)
+    assert PACKAGE.data[100:200] not in answer.body and b"versions" not in answer.body
+    challenge = answer.header("WWW-Authenticate") or ""
+    assert CHALLENGE not in challenge and "upstream" not in challenge
+
+
+# -- who gets what --------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("user", ["alice", "carol"])
+def test_who_may_read_it_gets_it(cache, private, user):
+    for accept in (ACCEPT_ABBREVIATED, ACCEPT_FULL):
+        assert document_of(get(cache, PACKUMENT, user, accept))["name"] == PACKAGE.name
+    for _ in range(2):
+        answer = get(cache, TARBALL, user)
+        assert (answer.status, answer.body) == (200, PACKAGE.data)
+    for seen in private.upstream.seen("GET", "secret"):
+        assert seen.header("Authorization") == SECRETS[user]
+
+
+@pytest.mark.parametrize("other", ["bob", None])
+@pytest.mark.parametrize("target", [PACKUMENT, TARBALL], ids=["packument", "tarball"])
+def test_who_may_not_does_not_although_it_is_held(cache, target, other):
+    for warm in (PACKUMENT, TARBALL):
+        assert get(cache, warm, "alice", ACCEPT_ABBREVIATED).status == 200
+    cache.wait_stored(PACKAGE.digest)
+    for headers in ([], [ACCEPT_ABBREVIATED], [ACCEPT_FULL], [("Range", "bytes=0-99")],
+                    [("If-None-Match", "*")], [("Cache-Control", "only-if-cached")]):
+        assert_refused_or_504(get(cache, target, other, *headers), other)
+
+
+def assert_refused_or_504(answer, user):
+    if answer.status == 504:
+        assert error_of(answer)
+    else:
+        assert_refused(answer, user)
+
+
+@pytest.mark.parametrize("other", ["bob", None])
+@pytest.mark.parametrize("target", [PACKUMENT, TARBALL], ids=["packument", "tarball"])
+def test_head_tells_nothing_either(cache, target, other):
+    assert get(cache, target, "alice").status == 200
+    assert cache.head(target, by(other)).status in (401, 403, 404)
+
+
+def test_a_second_user_is_asked_about_and_no_bytes_are_fetched_again(cache, private):
+    """Law 7: bytes are shared, permission is not."""
+    assert get(cache, TARBALL, "alice").body == PACKAGE.data
+    cache.wait_stored(PACKAGE.digest)
+    assert get(cache, TARBALL, "carol").body == PACKAGE.data
+    asked = private.asked(PACKAGE.name)
+    assert {seen.header("Authorization") for seen in asked.packuments} == {
+        SECRETS["alice"], SECRETS["carol"]}
+    assert len(asked.tarballs) == 1
+    assert stored_blobs(cache) == {PACKAGE.digest}
+
+
+def test_refused_first_does_not_harm_who_comes_later(cache):
+    """Nobody's 404 or 401 is kept for somebody else."""
+    for user in (None, "bob"):
+        assert_refused(get(cache, PACKUMENT, user, ACCEPT_ABBREVIATED), user)
+        assert_refused(get(cache, TARBALL, user), user)
+    assert get(cache, PACKUMENT, "alice", ACCEPT_ABBREVIATED).status == 200
+    assert get(cache, TARBALL, "alice").body == PACKAGE.data
+
+
+def test_two_accounts_may_see_two_documents(start_daemon, shelf):
+    """One name, and a registry that shows each user another list of versions."""
+    lists = {SECRETS["alice"]: "1.0.0", SECRETS["bob"]: "2.0.0", None: "0.1.0"}
+
+    def reply(seen):
+        version = lists[seen.header("Authorization")]
+        return json_reply(packument([make_package("left", version)], shelf.url))
+    shelf.put_raw("left", reply)
+    daemon = start_daemon(npm_route(shelf.url, auth="passthrough", ttl="1h"))
+    for _ in range(2):
+        for user, version in (("alice", "1.0.0"), ("bob", "2.0.0"), (None, "0.1.0")):
+            document = document_of(get(daemon, "/npm/left", user, ACCEPT_FULL))
+            assert list(document["versions"]) == [version]
+
+
+def test_personal_answers_are_not_for_caches_further_on(cache, private):
+    private.put(make_package("public"))
+    answer = get(cache, PACKUMENT, "alice", ACCEPT_ABBREVIATED)
+    assert answer.header("Cache-Control") == "private, no-cache"
+    assert "Authorization" in answer.header("Vary")
+    assert "private" in get(cache, TARBALL, "alice").header("Cache-Control")
+    public = get(cache, "/npm/public", None, ACCEPT_ABBREVIATED)
+    assert "Authorization" in public.header("Vary")
+
+
+def test_a_public_package_is_for_everybody(cache, private):
+    package = make_package("public", size=100_000)
+    private.put(package)
+    for user in (None, "alice", "bob"):
+        assert document_of(get(cache, "/npm/public", user, ACCEPT_ABBREVIATED))["name"] == "public"
+        assert get(cache, "/npm/public/-/public-1.0.0.tgz", user).body == package.data
+        cache.wait_stored(package.digest)
+    assert len(private.asked("public").tarballs) == 1
+
+
+# -- the end of a grant ---------------------------------------------------------------------------
+
+def test_a_revoked_user_is_refused_once_the_grant_is_over(short, private):
+    for target in (PACKUMENT, TARBALL):
+        assert get(short, target, "alice", ACCEPT_ABBREVIATED).status == 200
+    short.wait_stored(PACKAGE.digest)
+    private.readers[PACKAGE.name] = {SECRETS["carol"]}
+    time.sleep(1.2)
+    for target in (PACKUMENT, TARBALL):
+        assert_refused(get(short, target, "alice", ACCEPT_ABBREVIATED), "alice")
+        assert get(short, target, "carol", ACCEPT_ABBREVIATED).status == 200
+
+
+def test_what_became_private_is_not_served_to_nobody(start_daemon, shelf):
+    """`public` holds only as long as an anonymous request succeeds."""
+    package = make_package("left", size=100_000)
+    shelf.put(package)
+    daemon = start_daemon(npm_route(shelf.url, auth="passthrough", ttl="1s", patience="2s",
+                                    stale_while_refreshing="0s"))
+    targets = ("/npm/left", "/npm/left/-/left-1.0.0.tgz")
+    for target in targets:
+        assert get(daemon, target).status == 200
+    daemon.wait_stored(package.digest)
+    shelf.readers["left"] = {SECRETS["alice"]}
+    time.sleep(1.2)
+    for target in targets:
+        assert get(daemon, target).status in (401, 404)
+        assert get(daemon, target, "alice").status == 200
+
+
+@pytest.mark.parametrize("failure", ["503", "refused"])
+def test_without_the_upstream_a_grant_is_not_prolonged(short, private, failure):
+    """Nobody can say whether alice is still welcome: 503, and never what is held."""
+    for target in (PACKUMENT, TARBALL):
+        assert get(short, target, "alice").status == 200
+    time.sleep(1.2)
+    if failure == "503":
+        private.put_raw(PACKAGE.name, npm_error(503, "maintenance"))
+        private.put_tarball(PACKAGE, npm_error(503, "maintenance"))
+    else:
+        private.upstream.refuse()
+    for target in (PACKUMENT, TARBALL):
+        answer = get(short, target, "alice")
+        assert answer.status == 503
+        assert error_of(answer)
+
+
+def test_within_the_grant_the_upstream_is_not_asked(cache, private):
+    for target in (PACKUMENT, TARBALL):
+        assert get(cache, target, "alice", ACCEPT_ABBREVIATED).status == 200
+    cache.wait_stored(PACKAGE.digest)
+    private.upstream.forget()
+    for target in (PACKUMENT, TARBALL):
+        assert get(cache, target, "alice", ACCEPT_ABBREVIATED).status == 200
+    assert not private.upstream.seen()
+
+
+# -- where credentials go, and where they do not --------------------------------------------------
+
+def test_credentials_do_not_reach_a_file_host(start_daemon, shelf, make_faulty):
+    files = make_faulty()
+    files.script("/pool/left.tgz", tarball_reply(PACKAGE.data))
+    shelf.put(PACKAGE.saying(tarball=f"{files.url}/pool/left.tgz"), readers={SECRETS["alice"]})
+    daemon = start_daemon(npm_route(shelf.url, auth="passthrough",
+                                    file_hosts=[f"127.0.0.1:{files.port}"]))
+    assert get(daemon, TARBALL, "alice").body == PACKAGE.data
+    assert [seen.header("Authorization") for seen in files.seen()] == [None]
+    assert_refused(get(daemon, TARBALL, "bob"), "bob")
+    assert_refused(get(daemon, TARBALL), None)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307])
+def test_credentials_do_not_follow_a_redirect(start_daemon, shelf, make_faulty, status):
+    files = make_faulty()
+    files.script("/signed/left.tgz", tarball_reply(PACKAGE.data))
+    shelf.put(PACKAGE, readers={SECRETS["alice"]})
+    shelf.put_tarball(PACKAGE, lambda seen: Reply(
+        status, {"Location": f"{files.url}/signed/left.tgz?signature=x"}))
+    daemon = start_daemon(npm_route(shelf.url, auth="passthrough"))
+    answer = get(daemon, TARBALL, "alice")
+    assert (answer.status, answer.body) == (200, PACKAGE.data)
+    assert [seen.header("Authorization") for seen in files.seen()] == [None]
+
+
+def test_credentials_are_for_one_upstream(start_daemon, make_shelf):
+    """The one to which they belong is the first; no other learns them when it fails."""
+    first, second = make_shelf(), make_shelf()
+    first.put_raw(PACKAGE.name, npm_error(503, "maintenance"))
+    second.put(PACKAGE)
+    daemon = start_daemon(npm_route(first.url, second.url, auth="passthrough"))
+    get(daemon, PACKUMENT, "alice", ACCEPT_ABBREVIATED)
+    get(daemon, TARBALL, "alice")
+    assert first.upstream.seen()
+    assert [seen.header("Authorization") for seen in second.upstream.seen()
+            if seen.header("Authorization")] == []
+
+
+def test_without_passthrough_no_credentials_are_sent(start_daemon, private):
+    daemon = start_daemon(npm_route(private.url))
+    answer = get(daemon, PACKUMENT, "alice", ACCEPT_ABBREVIATED, ("Cookie", "session=c00kie"),
+                 ("npm-otp", "123456"))
+    assert answer.status == 403
+    for seen in private.upstream.seen():
+        assert not {"authorization", "cookie", "npm-otp"} & {name.lower()
+                                                             for name, _ in seen.headers}
+
+
+def test_no_log_and_no_page_has_them(cache, private):
+    otp = "918273"
+    private.upstream.script("PUT /left", npm_error(403, "no"))
+    for user in SECRETS:
+        for target in (PACKUMENT, TARBALL, "/npm/nothing", "/npm/-/whoami"):
+            get(cache, target, user)
+        with cache.connect() as connection:
+            connection.ask("PUT", "/npm/left", [*by(user), ("npm-otp", otp)], b"{}")
+    pages = cache.admin("/metrics").body.decode()
+    cache.stop()
+    text = cache.process.errors() + cache.process.output() + pages
+    secret = [value.split()[1] for value in SECRETS.values()] + ["carols-passw0rd", otp]
+    assert [one for one in secret if one in text] == []
+
+
+def test_the_store_has_no_credentials(cache):
+    get(cache, PACKUMENT, "alice")
+    get(cache, TARBALL, "carol")
+    cache.stop()
+    for file in cache.storage.rglob("*"):
+        data = file.read_bytes() if file.is_file() else b""
+        for value in SECRETS.values():
+            assert value.split()[1].encode() not in data
+    assert stored_blobs(cache) == {PACKAGE.digest}
+
+
+# -- writes and accounts --------------------------------------------------------------------------
+
+WRITES = [
+    ("PUT", "/left"), ("PUT", "/@alice%2fsecret"), ("DELETE", "/left/-rev/1-a"),
+    ("PUT", "/left/-rev/1-a"), ("DELETE", "/left/-/left-1.0.0.tgz/-rev/1-a"),
+    ("PUT", "/-/package/left/dist-tags/next"), ("DELETE", "/-/package/left/dist-tags/next"),
+    ("PUT", "/-/user/org.couchdb.user:alice"), ("POST", "/-/v1/login"),
+    ("POST", "/-/npm/v1/tokens"), ("DELETE", "/-/user/token/abc"),
+]
+
+
+@pytest.mark.parametrize("method,target", WRITES, ids=lambda value: value)
+def test_writes_go_through_as_they_are(cache, private, method, target):
+    private.upstream.script(f"{method} {target}", Reply(
+        201, {"Content-Type": FULL, "Set-Cookie": "a=b"}, b'{"ok": true, "token": "npm_new"}'))
+    body = b'{"name": "left"}' if method != "DELETE" else b""
+    with cache.connect() as connection:
+        answer = connection.ask(method, f"/npm{target}",
+                                [*by("alice"), ("Content-Type", FULL), ("npm-otp", "123456")],
+                                body)
+    assert (answer.status, answer.body) == (201, b'{"ok": true, "token": "npm_new"}')
+    assert "no-store" in answer.header("Cache-Control")
+    seen = private.upstream.seen(method)
+    assert [(one.target, one.body) for one in seen] == [(target, body)]
+    assert seen[0].header("Authorization") == SECRETS["alice"]
+    assert seen[0].header("npm-otp") == "123456"
+
+
+@pytest.mark.parametrize("target", ["/-/whoami", "/-/npm/v1/user", "/-/npm/v1/tokens"])
+def test_what_is_personal_is_asked_each_time(cache, private, target):
+    names = {SECRETS["alice"]: "alice", SECRETS["bob"]: "bob"}
+
+    def reply(seen):
+        name = names.get(seen.header("Authorization"))
+        return json_reply({"username": name}) if name else npm_error(401, "who are you?")
+    private.upstream.script(target, reply)
+    for _ in range(2):
+        for user in ("alice", "bob"):
+            assert document_of(get(cache, f"/npm{target}", user)) == {"username": user}
+        answer = get(cache, f"/npm{target}")
+        assert answer.status == 401
+    assert len(private.upstream.seen("GET", target)) == 6
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 409, 422])
+def test_what_a_write_is_told_is_passed_on(cache, private, status):
+    private.upstream.script("PUT /left", npm_error(status, "you cannot publish over it"))
+    with cache.connect() as connection:
+        answer = connection.ask("PUT", "/npm/left", [*by("alice"), ("Content-Type", FULL)], b"{}")
+    assert answer.status == status
+    assert error_of(answer) == "you cannot publish over it"
+
+
+def test_what_is_published_is_seen_at_once(cache, private):
+    """By who published it, although ttl is an hour."""
+    old, new = make_package("left"), make_package("left", "2.0.0")
+    private.put(old)
+    for accept in (ACCEPT_ABBREVIATED, ACCEPT_FULL):
+        assert list(document_of(get(cache, "/npm/left", "alice", accept))["versions"]) == ["1.0.0"]
+    private.upstream.script("PUT /left", Reply(201, {"Content-Type": FULL}, b"{}"))
+    private.put(old, new)
+    with cache.connect() as connection:
+        assert connection.ask("PUT", "/npm/left", [*by("alice"), ("Content-Type", FULL)],
+                              b"{}").status == 201
+    for accept in (ACCEPT_ABBREVIATED, ACCEPT_FULL):
+        until(lambda: "2.0.0" in document_of(get(cache, "/npm/left", "alice", accept))["versions"],
+              5, "the new version", interval=0.1)
+    assert get(cache, "/npm/left/-/left-2.0.0.tgz", "alice").body == new.data
