@@ -187,7 +187,7 @@ struct plan {
 
     /*
      * Served only if one of these pages names it: the first that is held is read by `find`, which
-     * gives url, digest and max_size. Asked for on a miss; with a credential, or `always_proven`,
+     * gives url, digest and size. Asked for on a miss; with a credential, or `always_proven`,
      * also before what is held is served. NULL: nothing to prove.
      */
     const struct plan *pages[2];
@@ -204,6 +204,7 @@ struct plan {
     bool immutable;       /* the bytes under this key never change */
     struct digest digest; /* the bytes must have it; DIGEST_NONE: not known beforehand */
     uint64_t max_size;    /* a longer body is refused; 0: no bound */
+    bool is_sized;        /* a shorter one too */
     enum plan_refresh refresh;
     enum plan_head head;
     plan_inspect_f *inspect; /* or NULL; then max_size is set and small enough to map */

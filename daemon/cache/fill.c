@@ -7,6 +7,7 @@
 #include "base/container.h"
 #include "base/counters.h"
 #include "base/log.h"
+#include "obey.h"
 #include "worker.h"
 #include <assert.h>
 #include <stdio.h>
@@ -62,12 +63,12 @@ bool fill_rising_number(struct slice value, uint64_t *number)
 static struct slice stored_line(struct slice lines, struct slice name)
 {
     while (lines.n) {
-        size_t end = slice_find(lines, '\n');
+        size_t end = slice_find(lines, '\r'); /* each ends in CRLF */
         struct slice line = slice_to(lines, end);
         size_t colon = slice_find(line, ':');
         if (slice_ieq(slice_to(line, colon), name))
             return slice_trim(slice_from(line, colon + 1));
-        lines = slice_from(lines, end + 1);
+        lines = slice_from(lines, end + 2);
     }
     return slice_of(NULL, 0);
 }
@@ -151,7 +152,8 @@ struct fill *fill_new(struct engine_worker *home, const struct fill_spec *spec)
     hex_encode(spec->key->bytes, 6, hex);
     snprintf(f->id, sizeof f->id, "f%s", hex);
     f->proven = spec->proven;
-    if (!copy_plan_of(f, spec->plan) || (spec->held && !copy_held(f, spec->held))) {
+    if (!copy_plan_of(f, spec->plan) || !obey_begin(f, spec) ||
+        (spec->held && !copy_held(f, spec->held))) {
         fill_destroy(f);
         return NULL;
     }
@@ -541,6 +543,8 @@ static enum step step_drain(struct fill *f)
 
 static enum step step_verify(struct fill *f)
 {
+    if (f->plan.is_sized && f->received != f->plan.max_size)
+        return fail(f, ERR_CORRUPT, "the body is shorter than it must be");
     if (f->partial || f->plan.check)
         submit(f, verify_work);
     else
@@ -566,25 +570,46 @@ static void publish_alias(struct fill *f)
     negatives_remove(f->home->engine->negatives, &f->alias_node.key);
 }
 
-/* A change has reached the upstream: what is held of it is not current any more. */
-static void drop_outdated(struct fill *f)
+static void drop_resource(struct fill *f, const struct plan *outdated, struct slice resource)
 {
     struct engine *e = f->home->engine;
+    struct plan named = *outdated;
+    struct store_key key;
+    named.resource = resource;
+    plan_key(e, f->route, &named, &key);
+    negatives_remove(e->negatives, &key);
+    if (store_remove(e->store, &key) != ERR_OK)
+        counter_inc(COUNTER_STORE_ERRORS);
+}
+
+static void drop(struct fill *f, const struct plan *outdated)
+{
+    drop_resource(f, outdated, outdated->resource);
+    for (size_t i = 0; i < sizeof f->named / sizeof f->named[0]; i++)
+        if (f->named[i].p)
+            drop_resource(f, outdated, f->named[i]);
+}
+
+/*
+ * A change has reached the upstream: what is held of it is not current any more, which the client
+ * may rely on when it has the answer. The last order in the queue says when the others are done.
+ */
+static void drop_outdated(struct fill *f)
+{
     size_t most = sizeof f->plan.outdates / sizeof f->plan.outdates[0];
-    if (f->head.status < 200 || f->head.status > 399)
+    f->outdated = true;
+    if (!f->plan.outdates[0] || f->head.status < 200 || f->head.status > 399)
         return;
-    for (size_t i = 0; i < most && f->plan.outdates[i]; i++) {
-        struct store_key key;
-        plan_key(e, f->route, f->plan.outdates[i], &key);
-        negatives_remove(e->negatives, &key);
-        if (store_remove(e->store, &key) != ERR_OK)
-            counter_inc(COUNTER_STORE_ERRORS);
-    }
+    for (size_t i = 0; i < most && f->plan.outdates[i]; i++)
+        drop(f, f->plan.outdates[i]);
+    f->index_out = true;
+    if (store_validated(f->home->engine->store, &f->node.key, &f->content, 0, on_index_done, f))
+        f->index_out = false;
 }
 
 static enum step step_verified(struct fill *f)
 {
-    if (f->job_out)
+    if (f->job_out || f->index_out)
         return STEP_WAIT;
     if (f->malformed)
         return fail(f, ERR_CORRUPT, "the upstream's body is not what its type says");
@@ -596,12 +621,16 @@ static enum step step_verified(struct fill *f)
     }
     if (f->job_result != ERR_OK)
         return fail(f, f->job_result, "the body could not be verified");
+    if (!f->outdated) {
+        drop_outdated(f);
+        if (f->index_out)
+            return STEP_WAIT;
+    }
     f->head_shown = f->expected.algo != DIGEST_NONE ? f->expected : f->content;
     f->total = f->received;
     negatives_remove(f->home->engine->negatives, &f->node.key);
     publish_alias(f);
     fill_publish(f, FILL_VERIFIED);
-    drop_outdated(f);
     if (!f->storing)
         return end_as(f, FILL_VERIFIED);
     return f->partial ? STEP_COMMIT : STEP_INDEX;
@@ -655,6 +684,7 @@ static void make_entry(struct fill *f, struct store_entry *e)
         .validated_ms = now,
         .immutable = f->plan.immutable,
     };
+    obey_entry(f, e);
 }
 
 /* The entry, and the one under its digest; `done` comes for the last that is queued. */
@@ -669,10 +699,13 @@ static enum err index_body(struct fill *f)
     }
     struct store_entry e;
     make_entry(f, &e);
+    enum err rc = obey_put_names(f);
+    if (rc)
+        return rc;
     if (f->alias_node.linked) {
         struct store_entry alias = e;
         alias.immutable = true;
-        enum err rc = store_put(store, &f->alias_node.key, &alias, body, NULL, NULL);
+        rc = store_put(store, &f->alias_node.key, &alias, body, NULL, NULL);
         if (rc)
             return rc;
     }
@@ -700,6 +733,9 @@ static enum step step_index(struct fill *f)
         rc = index_body(f);
     else if (f->purpose == FILL_CONFIRM)
         rc = index_confirmed(f);
+    else if (f->plan.obeys_upstream)
+        rc = store_put(f->home->engine->store, &f->node.key, &f->fresh, slice_of(NULL, 0),
+                       on_index_done, f);
     else
         rc = store_validated(f->home->engine->store, &f->node.key, &f->held.content,
                              clock_wall_ms(), on_index_done, f);
@@ -786,6 +822,7 @@ static enum step step_end(struct fill *f)
     log_end(f);
     fill_table_remove(f->home->engine->table, &f->node);
     fill_table_remove(f->home->engine->table, &f->alias_node);
+    fill_table_remove(f->home->engine->table, &f->plain_node);
     fill_publish(f, f->outcome);
     return STEP_WAIT;
 }

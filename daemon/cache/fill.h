@@ -11,6 +11,7 @@
 
 #include "cache/engine.h"
 #include "fill_table.h"
+#include "http_rules.h"
 #include "reading.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -142,6 +143,16 @@ struct fill {
     struct slice alias_resource;
     struct slice small; /* the body of MODE_MEMORY, when it was needed in one piece */
     uint64_t held_size; /* FILL_CONFIRM: of the bytes held */
+    /* obey.h */
+    struct http_rules rules;
+    struct slice vary; /* what the answers to this request are known to depend on */
+    int64_t vary_since_ms;
+    bool names_vary;              /* that is news: the entry under the plain key must say it */
+    struct table_node plain_node; /* for who cannot know of the variant yet */
+    struct slice plain_variant;
+    struct store_entry fresh; /* VERDICT_UNCHANGED: the entry as the 304 has left it */
+    struct slice named[2];    /* further resources that the change has touched */
+    bool outdated;            /* what the change has touched is held no longer */
     enum fill_phase outcome;
     bool keep_partial;
     bool stored;           /* the index has it */
@@ -213,6 +224,11 @@ struct fill_view {
 
 struct fill_spec {
     const struct store_key *key;
+    /* When an entry that names the fields to vary with has led to `key`; else vary is empty. */
+    struct slice vary;
+    int64_t vary_since_ms;
+    const struct store_key *plain_key;
+    struct slice plain_variant;
     const struct cache_route *route;
     const struct plan *plan;
     enum fill_purpose purpose;

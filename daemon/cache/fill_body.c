@@ -433,8 +433,10 @@ void fill_written(struct fill *f)
         f->window_end = f->file_end;
     wake_followers_locked(f);
     pthread_mutex_unlock(&f->lock);
-    if (!f->storing)
-        fill_table_remove(f->home->engine->table, &f->node); /* too late to join */
+    if (!f->storing) { /* too late to join */
+        fill_table_remove(f->home->engine->table, &f->node);
+        fill_table_remove(f->home->engine->table, &f->plain_node);
+    }
     fill_write_next(f);
 }
 

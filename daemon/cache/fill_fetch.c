@@ -4,6 +4,7 @@
 #include "fill.h"
 #include "http/date.h"
 #include "http/range.h"
+#include "obey.h"
 #include "worker.h"
 
 /* --- judging --- */
@@ -78,20 +79,36 @@ static bool keep_fields(struct fill *f, const struct fetch_head *head, struct sl
     return ok;
 }
 
+/* Is this status, whatever it is, the client's answer? */
+static bool is_passed(const struct fill *f, const struct fetch_head *head)
+{
+    bool reads = f->plan.method == HTTP_GET || f->plan.method == HTTP_HEAD;
+    if (!f->plan.passes_status || !f->plan.obeys_upstream)
+        return f->plan.passes_status;
+    return reads ? http_rules_passes(head->status, &head->fields) : head->status != 401;
+}
+
+static enum fill_verdict judge_not_modified(struct fill *f, const struct fetch_head *head)
+{
+    if (f->plan.obeys_upstream && !obey_not_modified(f, head))
+        return refuse(f, "what was to be refreshed is gone");
+    return VERDICT_UNCHANGED;
+}
+
 static bool copy_head(struct fill *f, const struct fetch_head *head)
 {
     struct fill_head *h = &f->head;
     h->content_type = arena_copy(&f->arena, shown_type(f, head));
     h->etag = arena_copy(&f->arena, http_fields_value(&head->fields, HF_ETAG));
     h->last_modified = arena_copy(&f->arena, http_fields_value(&head->fields, HF_LAST_MODIFIED));
-    h->status = head->status;
+    h->status = is_passed(f, head) ? head->status : 200; /* 206 is between us and the upstream */
     h->url = arena_copy(&f->arena, head->url);
     h->shown = f->expected;
     h->has_size = f->has_total;
     h->size = f->total;
     h->storing = f->storing;
     return h->content_type.p && h->etag.p && h->last_modified.p && h->url.p &&
-           keep_fields(f, head, &h->fields);
+           (f->plan.obeys_upstream || keep_fields(f, head, &h->fields));
 }
 
 /* The bytes left from an earlier process are not a beginning of what the upstream has now. */
@@ -163,17 +180,11 @@ static enum fill_verdict judge_rest(struct fill *f, const struct fetch_head *hea
     return rest_refused(f, head);
 }
 
-/* Is this status, whatever it is, the client's answer? */
-static bool is_passed(const struct fill *f)
-{
-    return f->plan.passes_status && !f->plan.obeys_upstream;
-}
-
 static enum fill_verdict judge_first(struct fill *f, const struct fetch_head *head)
 {
     if (head->status == 304 && f->purpose == FILL_REFRESH)
-        return VERDICT_UNCHANGED;
-    if (head->status != 200 && !is_passed(f)) {
+        return judge_not_modified(f, head);
+    if (head->status != 200 && !is_passed(f, head)) {
         err_set(&f->info, ERR_UPSTREAM, "the upstream answered %d", head->status);
         return VERDICT_FAILED;
     }
@@ -261,18 +272,22 @@ static enum fill_verdict judge_new_body(struct fill *f, const struct fetch_head 
         v = refuse(f, "the upstream answered with an older page than the one that is held");
     if (v != VERDICT_BODY)
         return v;
-    if (!head->framed && f->expected.algo == DIGEST_NONE)
+    if (!obey_head(f, head))
+        return refuse(f, "the head is too long to keep");
+    bool open_ended = !head->framed && f->expected.algo == DIGEST_NONE;
+    if (open_ended && (f->storing || !f->plan.obeys_upstream))
         return refuse(f, "the end of the body cannot be told from a broken connection");
     if (f->plan.max_size && f->has_total && f->total > f->plan.max_size)
         return refuse(f, "the body is longer than this resource may be");
+    obey_note_named(f, head);
     fill_choose_mode(f);
     return copy_head(f, head) ? VERDICT_BODY : refuse(f, "the head is too long to keep");
 }
 
 static enum fill_verdict judge_get(struct fill *f, const struct fetch_head *head)
 {
-    enum fill_verdict v = is_passed(f) ? VERDICT_NONE : judge_status(f, head);
     bool resumed = f->received > 0;
+    enum fill_verdict v = !resumed && is_passed(f, head) ? VERDICT_NONE : judge_status(f, head);
     if (v != VERDICT_NONE && f->phase == FILL_ANSWERING)
         return VERDICT_AGAIN; /* the object was there a moment ago */
     if (v == VERDICT_NONE)
@@ -309,12 +324,13 @@ static enum fill_verdict judge_check(struct fill *f, const struct fetch_head *he
 /* The answer that a client's own HEAD will get. */
 static enum fill_verdict judge_asked(struct fill *f, const struct fetch_head *head)
 {
-    enum fill_verdict v = judge_status(f, head);
-    if (f->asking && (v == VERDICT_DENIED || head->status == 405))
+    bool passed = is_passed(f, head);
+    enum fill_verdict v = passed ? VERDICT_NONE : judge_status(f, head);
+    if (f->asking && !passed && (v == VERDICT_DENIED || head->status == 405))
         return VERDICT_NO_HEAD; /* some registries refuse HEAD and answer GET */
     if (v != VERDICT_NONE)
         return v;
-    if (head->status != 200)
+    if (head->status != 200 && !passed)
         return refuse(f, "the upstream did not answer the question");
     struct digest claimed = claimed_digest(f, head);
     if (claimed.algo == f->expected.algo && claimed.algo != DIGEST_NONE &&
@@ -324,7 +340,8 @@ static enum fill_verdict judge_asked(struct fill *f, const struct fetch_head *he
     f->total = head->length;
     if (f->expected.algo == DIGEST_NONE)
         f->expected = claimed;
-    return copy_head(f, head) ? VERDICT_ASKED : refuse(f, "the head is too long to keep");
+    return obey_head(f, head) && copy_head(f, head) ? VERDICT_ASKED
+                                                    : refuse(f, "the head is too long to keep");
 }
 
 /* --- callbacks of the fetch --- */

@@ -210,6 +210,15 @@ bool http_rules_freshen(const struct rules_head *head, struct arena *a, struct s
 
 /* --- demands --- */
 
+/* All false for plans that do not heed them. */
+static struct http_demands demands_of(const struct plan *plan)
+{
+    struct http_demands d = {0};
+    if (plan->obeys_upstream && plan->request_fields)
+        http_demands_read(plan->request_fields, &d);
+    return d;
+}
+
 static bool is_to_be_validated(const struct http_demands *d, int64_t age_ms, int64_t ttl_ms)
 {
     if (age_ms >= 0 && age_ms < RECENT_MS)
@@ -221,10 +230,9 @@ static bool is_to_be_validated(const struct http_demands *d, int64_t age_ms, int
 enum freshness http_rules_demand(const struct plan *plan, const struct store_entry *entry,
                                  enum freshness how, int64_t ttl_ms, int64_t now_ms)
 {
-    struct http_demands d;
-    if (!plan->obeys_upstream || !plan->request_fields || entry->immutable)
+    const struct http_demands d = demands_of(plan);
+    if (entry->immutable)
         return how;
-    http_demands_read(plan->request_fields, &d);
     int64_t age_ms = now_ms - entry->validated_ms;
     if (how == FRESH)
         return is_to_be_validated(&d, age_ms, ttl_ms) ? STALE_WAITING : FRESH;
@@ -236,11 +244,12 @@ enum freshness http_rules_demand(const struct plan *plan, const struct store_ent
 
 bool http_rules_forbids_storing(const struct plan *plan)
 {
-    struct http_demands d;
-    if (!plan->obeys_upstream || !plan->request_fields)
-        return false;
-    http_demands_read(plan->request_fields, &d);
-    return d.no_store;
+    return demands_of(plan).no_store;
+}
+
+bool http_rules_only_held(const struct plan *plan)
+{
+    return demands_of(plan).only_if_cached;
 }
 
 /* --- Vary --- */

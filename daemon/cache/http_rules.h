@@ -73,6 +73,8 @@ enum freshness http_rules_demand(const struct plan *plan, const struct store_ent
 
 /* The request forbids to store its answer (section 5.2.1.5). */
 bool http_rules_forbids_storing(const struct plan *plan);
+/* The request wants what is held, or nothing (section 5.2.1.7). */
+bool http_rules_only_held(const struct plan *plan);
 
 /* --- Vary --- */
 

@@ -8,6 +8,7 @@
 #include "base/container.h"
 #include "base/counters.h"
 #include "freshness.h"
+#include "obey.h"
 #include <unistd.h>
 
 static void count(const struct lookup *l, enum counter_id c)
@@ -58,6 +59,7 @@ enum lookup_state lookup_give_held(struct lookup *l, const struct cache_status *
         .fields = e->fields,
         .etag = shown_etag(l, &e->shown, e->etag),
         .last_modified = e->last_modified,
+        .has_date = l->plan->obeys_upstream,
         .shown = e->shown,
         .has_size = true,
         .size = e->size,
@@ -83,7 +85,7 @@ static enum freshness within_grant(const struct lookup *l, enum freshness how, i
     int64_t left_ms = age_ms < 0 ? 0 : PLAN_GRANT_MS - age_ms;
     if (left_ms < *ttl_ms)
         *ttl_ms = left_ms;
-    return left_ms > 0 ? how : STALE_TOO_OLD;
+    return how == FRESH && left_ms > 0 ? FRESH : STALE_TOO_OLD;
 }
 
 /* How old it may be for this lookup. */
@@ -117,14 +119,26 @@ enum lookup_state lookup_give_stale(struct lookup *l, bool failure, int upstream
     return l->state;
 }
 
+static enum lookup_state look_again(struct lookup *l);
+
 static enum lookup_state give_revalidated(struct lookup *l, const struct fill_view *view)
 {
     struct cache_status cs = {
         .fwd = "stale", .fwd_status = view->upstream_status, .collapsed = l->joined};
     follower_leave(&l->follower);
     count(l, COUNTER_HITS);
-    l->held.validated_ms = l->now_ms = clock_wall_ms();
+    l->now_ms = clock_wall_ms();
+    l->held.validated_ms = l->now_ms;
+    if (l->plan->obeys_upstream && !obey_take_fresh(l))
+        return look_again(l);
     return lookup_give_held(l, &cs);
+}
+
+/* A HEAD of what is not held: the GET that follows can have any part of it. */
+static bool will_be_seekable(const struct lookup *l, const struct fill_head *h)
+{
+    return l->head_only && h->has_size && l->plan->kind == PLAN_CACHED &&
+           l->follower->fill->purpose == FILL_ASK;
 }
 
 /* The body is that of the fill. */
@@ -146,8 +160,9 @@ static enum lookup_state give_fill(struct lookup *l, const struct fill_view *vie
     if (l->source)
         cs = l->source->answer.status_field; /* the making is no matter of the client's */
     else if (l->joined_whole) /* all of it was here; only the index had not heard of it yet */
-        cs = (struct cache_status){
-            .hit = true, .has_ttl = !l->plan->immutable, .ttl = l->route->ttl_ms / 1000};
+        cs = (struct cache_status){.hit = true,
+                                   .has_ttl = !l->plan->immutable && !l->plan->obeys_upstream,
+                                   .ttl = l->route->ttl_ms / 1000};
     bool complete = verified && f->purpose != FILL_ASK;
     l->answer = (struct answer){
         .status = h->status,
@@ -157,15 +172,18 @@ static enum lookup_state give_fill(struct lookup *l, const struct fill_view *vie
         .fields = h->fields,
         .etag = shown_etag(l, &shown, h->etag),
         .last_modified = h->last_modified,
+        .has_date = l->plan->obeys_upstream,
         .shown = shown,
         .has_size = h->has_size || complete,
         .size = complete ? end : h->size,
-        .seekable = view->storing && (h->has_size || complete),
+        .seekable = (view->storing && (h->has_size || complete)) || will_be_seekable(l, h),
         .status_field = cs,
         .body = f->purpose == FILL_ASK ? BODY_NONE : BODY_FILL,
     };
     if (l->source)
         l->answer.age_s = l->source->answer.age_s;
+    else if (l->plan->obeys_upstream)
+        l->answer.age_s = (clock_wall_ms() - f->rules.validated_ms) / 1000;
     l->state = LOOKUP_ANSWER;
     return l->state;
 }
@@ -237,11 +255,25 @@ static bool confirms_held(const struct lookup *l)
            digest_equal(&l->held.content, &f->held.content);
 }
 
+static enum lookup_state look_once(struct lookup *l);
+
+/* The answer is not for this request, but says what decides: the values of some of its fields. */
+static enum lookup_state look_for_variant(struct lookup *l)
+{
+    if (!obey_turn_by(l, l->follower->fill))
+        return lookup_give_error(l, PLAN_ERR_BUSY, "the request is too large", NULL);
+    follower_leave(&l->follower);
+    lookup_drop_held(l);
+    return look_once(l);
+}
+
 /* Headed, if this client takes the type and came in time for the first byte. */
 static enum lookup_state check_answering(struct lookup *l, const struct fill_view *view)
 {
     if (!plan_accepts(l->plan, l->follower->fill->head.content_type))
         return turn(l);
+    if (!obey_suits(l, l->follower->fill))
+        return look_for_variant(l);
     if (!view->from_start)
         return look_again(l); /* a fill that stores nothing has dropped the beginning */
     if (view->phase != FILL_VERIFIED && needs_whole(l, view))
@@ -340,6 +372,12 @@ static struct fill *make_fill(struct lookup *l, enum fill_purpose purpose)
         .key = &l->key, .route = l->route, .plan = l->plan, .purpose = purpose};
     if (purpose == FILL_REFRESH)
         spec.held = &l->held;
+    if (l->vary.n) {
+        spec.vary = l->vary;
+        spec.vary_since_ms = l->vary_since_ms;
+        spec.plain_key = &l->plain_key;
+        spec.plain_variant = l->plain_variant;
+    }
     if (purpose == FILL_CONFIRM) {
         spec.content = &l->plan->digest;
         spec.content_size = l->confirm_size;
@@ -541,6 +579,16 @@ static void find_key(struct lookup *l)
         plan_key(l->worker->engine, l->route, l->plan, &l->key);
 }
 
+/* What is held names the fields that decide. */
+static enum lookup_state look_at_variant(struct lookup *l)
+{
+    lookup_drop_held(l);
+    if (l->vary.n) /* under a variant there are answers only */
+        return miss(l);
+    return obey_turn(l) ? look_once(l)
+                        : lookup_give_error(l, PLAN_ERR_BUSY, "the request is too large", NULL);
+}
+
 static enum lookup_state look_once(struct lookup *l)
 {
     l->now_ms = clock_wall_ms();
@@ -559,10 +607,13 @@ static enum lookup_state look_once(struct lookup *l)
         return miss(l); /* a broken index is no reason to fail a pull */
     }
     l->has_held = true;
+    if (l->held.vary.n)
+        return look_at_variant(l);
     if (!plan_accepts(l->plan, l->held.content_type))
         return turn(l);
     int64_t ttl_ms;
     enum freshness how = how_fresh(l, &ttl_ms);
+    how = http_rules_demand(l->plan, &l->held, how, ttl_ms, l->now_ms);
     if (how != FRESH)
         return stale(l, how);
     count(l, COUNTER_HITS);
@@ -584,6 +635,7 @@ static enum lookup_state relay(struct lookup *l)
 enum lookup_state lookup_begin(struct lookup *l)
 {
     lookup_drop_held(l);
+    obey_forget_variant(l);
     if (l->plan->kind == PLAN_RELAYED)
         return relay(l);
     return l->plan->source ? lookup_made(l) : look_once(l);
@@ -600,6 +652,7 @@ enum lookup_state lookup_start(struct lookup *l)
     l->proof = NULL;
     l->made_variant = slice_of(NULL, 0);
     l->held_body.fd = -1;
+    obey_begin_lookup(l);
     enum lookup_state state = lookup_begin(l);
     if (state != LOOKUP_WAITING)
         stop_timer(l);

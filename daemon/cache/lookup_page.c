@@ -162,8 +162,10 @@ static enum lookup_state proven(struct lookup *l, const struct plan_fact *fact)
     l->proven = true;
     l->plan->url = arena_copy(l->arena, fact->url);
     l->plan->digest = fact->digest;
-    if (fact->has_size && fact->size)
+    if (fact->has_size && fact->size) {
         l->plan->max_size = fact->size;
+        l->plan->is_sized = true;
+    }
     reading_close(&l->proof);
     if (!l->plan->url.p || !share_by_digest(l))
         return lookup_give_error(l, PLAN_ERR_BUSY, "the request is too large", NULL);

@@ -263,6 +263,7 @@ static bool plan_other(struct plan *plan, struct arena *a, const struct plan_inp
     plan->method = r->method;
     plan->method_text = r->method_text;
     plan->takes_body = r->framing != HTTP_NO_BODY;
+    plan->obeys_upstream = true;
     plan->passes_status = true;
     return set_request(plan, a, &r->fields, false) && (is_safe || set_outdated(plan, a));
 }

@@ -291,8 +291,9 @@ static bool set_relayed_lines(struct plan *plan, const struct request *r)
     plan->lines = lines;
     for (size_t i = 0; i < RELAYED_LINES; i++) {
         const struct http_field *f = http_fields_find(&r->in->request->fields, names[i]);
-        if (!f)
-            continue;
+        bool is_secret = f && f->id == HF_NPM_OTP;
+        if (!f || (is_secret && !plan->credential.n))
+            continue; /* one-time passwords go where the credentials go */
         lines[plan->line_count] =
             arena_printf(r->arena, "%.*s: %.*s", SLICE_ARG(names[i]), SLICE_ARG(f->value));
         if (!lines[plan->line_count++].p)

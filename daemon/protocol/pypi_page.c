@@ -114,13 +114,14 @@ void pypi_note_digest(struct digest *best, struct slice algorithm, struct slice 
         *best = d;
 }
 
-static bool is_at(struct pypi_reading *r, struct slice absolute, struct slice place)
+/* Empty when there is no usable URL. */
+static struct slice place_of(struct pypi_reading *r, struct slice absolute)
 {
     struct http_url url;
 
-    if (!place.n || !absolute.p || !http_url_parse(absolute, &url))
-        return false;
-    return slice_eq(pypi_place(&r->scratch, url.authority, url.path, url.query), place);
+    if (!absolute.p || !http_url_parse(absolute, &url))
+        return SLICE("");
+    return pypi_place(&r->scratch, url.authority, url.path, url.query);
 }
 
 /* The URL of what stands beside the file: the suffix goes where the client has put it. */
@@ -179,15 +180,16 @@ enum err pypi_end_file(struct pypi_reading *r)
 {
     struct plan_fact *fact = r->of->fact;
 
-    if (!fact || r->found_itself)
+    if (!fact || !r->wanted.n || r->found_itself)
         return ERR_OK;
-    if (is_at(r, r->file.url, r->wanted))
+    struct slice place = place_of(r, r->file.url);
+    if (slice_eq(place, r->wanted))
         return find_file(r);
     if (fact->found)
         return ERR_OK;
-    if (is_at(r, r->file.provenance, r->wanted))
+    if (slice_eq(place_of(r, r->file.provenance), r->wanted))
         return find(r, r->file.provenance);
-    if (!is_at(r, r->file.url, r->wanted_file) || !is_offered(r))
+    if (r->beside == PYPI_FILE || !slice_eq(place, r->wanted_file) || !is_offered(r))
         return ERR_OK;
     if (r->beside == PYPI_METADATA)
         fact->digest = r->file.metadata_digest;

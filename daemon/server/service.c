@@ -15,6 +15,7 @@ static enum err route_init(struct route *r, const struct config_route *c, struct
         .stale_for_ms = c->stale_for_ms,
         .stale_while_refreshing_ms = c->stale_while_refreshing_ms,
         .patience_ms = c->patience_ms,
+        .passthrough = c->passthrough,
     };
     enum err rc = upstream_set_new(c, &r->cache.upstreams, info);
     if (rc == ERR_OK)

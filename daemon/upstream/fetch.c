@@ -258,6 +258,16 @@ void fetch_set_deadline(struct fetch *f)
                   f->delivering ? f->uplink->stall_timeout_ms : f->uplink->response_timeout_ms);
 }
 
+/* An upstream that has said all, and does not take the rest of the request, has not stalled. */
+static void end_late(struct fetch *f)
+{
+    if (transfer_is_answered(f->exchange.transfer))
+        fetch_exchange_end(f, ERR_OK, "");
+    else
+        fetch_exchange_end(f, ERR_UPSTREAM,
+                           f->delivering ? "the body has stalled" : "no answer in time");
+}
+
 static void on_deadline(struct timer *timer)
 {
     struct fetch *f = container_of(timer, struct fetch, deadline);
@@ -274,8 +284,7 @@ static void on_deadline(struct timer *timer)
     if (f->verdict == VERDICT_REDIRECT || f->verdict == VERDICT_CHALLENGE)
         f->verdict = VERDICT_FAILURE; /* no time is left to follow it */
     if (f->exchange.transfer)
-        fetch_exchange_end(f, ERR_UPSTREAM,
-                           f->delivering ? "the body has stalled" : "no answer in time");
+        end_late(f);
     fetch_run(f);
 }
 

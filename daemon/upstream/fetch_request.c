@@ -230,6 +230,8 @@ static enum verdict judge(const struct fetch *f, const struct answer_head *head)
     enum verdict v = f->once ? VERDICT_FINAL : verdict_of(&in);
     if (v == VERDICT_CHALLENGE && f->ask.authorization.n)
         v = VERDICT_NEGATIVE; /* no others may be tried for this client */
+    if (f->foreign && is_refusal(head->status))
+        v = VERDICT_NEGATIVE; /* it has no credentials to try, but it is no outage */
     if (v == VERDICT_NEGATIVE && is_last_word(f))
         v = VERDICT_FINAL;
     if (v == VERDICT_FAILURE && f->ask.any_status && head->status >= 400 && is_last_hope(f))

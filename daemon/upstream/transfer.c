@@ -138,10 +138,16 @@ static size_t on_read(char *p, size_t size, size_t n, void *arg)
 
 /* --- the end of a transfer --- */
 
-static void transfer_free(struct transfer *t)
+static void let_go_of_body(struct transfer *t)
 {
     if (t->body)
         pipe_on_bytes(t->body, NULL, NULL);
+    t->body = NULL;
+}
+
+static void transfer_free(struct transfer *t)
+{
+    let_go_of_body(t);
     timer_clear(&t->wake);
     curl_easy_cleanup(t->easy);
     curl_slist_free_all(t->lines);
@@ -165,8 +171,7 @@ static enum err code_of(CURLcode rc)
     }
 }
 
-/* Is the answer known to be complete? */
-static bool is_answered(const struct transfer *t)
+bool transfer_is_answered(const struct transfer *t)
 {
     const struct answer_head *h = t->head;
     bool none = t->no_body || h->status == 204 || h->status == 304;
@@ -177,7 +182,7 @@ static enum err result_of(struct transfer *t, CURLcode rc)
 {
     if (t->stopped)
         return t->info.code;
-    if (rc == CURLE_SEND_ERROR && is_answered(t))
+    if (rc == CURLE_SEND_ERROR && transfer_is_answered(t))
         return ERR_OK; /* the upstream did not want the rest of the request */
     if (rc == CURLE_OK && !t->head->complete)
         return err_set(&t->info, ERR_PROTO, "the head of the answer is not complete");
@@ -190,6 +195,7 @@ static void finish(struct transfer *t, CURLcode rc)
 {
     curl_multi_remove_handle(t->owner->multi, t->easy);
     enum err result = result_of(t, rc);
+    let_go_of_body(t); /* its owner may leave it now */
     t->ops->on_done(t->arg, result, result ? &t->info : NULL);
     transfer_free(t);
 }

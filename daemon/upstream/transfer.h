@@ -52,6 +52,8 @@ YT_MUST_CHECK enum err transfer_start(struct transfers *ts, const struct transfe
 void transfer_resume(struct transfer *t);
 /* Ends it at once, without on_done and without blocking. Not from within on_head or on_body. */
 void transfer_end(struct transfer **t);
+/* Is the answer known to be complete, although the body of the request is still being sent? */
+bool transfer_is_answered(const struct transfer *t);
 /* The head goes to the caller, who frees it; NULL when there is none. */
 struct answer_head *transfer_take_head(struct transfer *t);
 

@@ -122,6 +122,11 @@ struct lookup {
     bool joined_whole; /* it was complete by then */
     unsigned rounds;   /* looked up again so often */
     uint64_t confirm_size;
+    /* The entry under plain_key names these fields; the plan's variant holds their values. */
+    struct slice vary;
+    int64_t vary_since_ms;
+    struct store_key plain_key;
+    struct slice plain_variant;
     struct follower *follower;
     struct lookup *source;     /* of what this is made from; or NULL */
     struct reading *proof;     /* of the page that must name this; or NULL */

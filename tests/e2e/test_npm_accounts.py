@@ -1,5 +1,5 @@
-"""npm users with accounts at the registry, through `auth: passthrough`: private packages, publishing,
-and what somebody without passthrough is told."""
+"""npm users with accounts at the registry, through `auth: passthrough`: private packages,
+publishing, and what somebody without passthrough is told."""
 
 import json
 

@@ -31,8 +31,8 @@ def make_client(tmp_path):
 
 @pytest.fixture
 def start_root(make_daemon):
-    """start_root(url, key=...): a daemon with a listener of its own for npm, and what to configure as
-    registry."""
+    """start_root(url, key=...): a daemon with a listener of its own for npm, and the address to
+    configure as registry."""
     def start(url: str, **keys):
         port = free_port()
         daemon = make_daemon(npm_route(url, **{"ttl": "1s", "stale_while_refreshing": "0s",

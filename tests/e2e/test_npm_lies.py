@@ -1,5 +1,5 @@
-"""A registry, or somebody on the way to it, that lies: nothing wrong is completed or stored, nothing is
-fetched from where it should not, and the next honest attempt succeeds."""
+"""A registry, or somebody on the way to it, that lies: nothing wrong is completed or stored, nothing
+is fetched from where it should not, and the next honest attempt succeeds."""
 
 import gzip
 import json
@@ -8,13 +8,12 @@ import re
 import pytest
 
 from harness.faulty import Reply
-from harness.httpclient import Closed
 from harness.images import random_bytes
 from harness.net import until
 from harness.npm_packages import (ACCEPT_ABBREVIATED, ACCEPT_FULL, FULL, integrity_of,
                                   make_package, packument)
-from harness.npm_shelf import (document_of, error_of, json_reply, npm_route, stored_blobs,
-                               tarball_links, tarball_reply)
+from harness.npm_shelf import (becomes, completed, document_of, error_of, json_reply, npm_route,
+                               stored_blobs, tarball_links, tarball_reply)
 
 pytestmark = pytest.mark.quick
 
@@ -31,25 +30,6 @@ def cache(start_daemon, shelf):
                         egress={"stall_timeout": "500ms"}, client={"wait_timeout": "5s"})
 
 
-def completed(daemon, target: str, headers=()) -> bytes | None:
-    """The body of a 200 that a client would take for whole; None if there is none."""
-    try:
-        answer = daemon.get(target, headers)
-    except Closed:
-        return None
-    if answer.status != 200:
-        assert error_of(answer)
-    return answer.body if answer.status == 200 and answer.complete else None
-
-
-def becomes(daemon, target: str, check, headers=()):
-    """The next honest attempt succeeds."""
-    def right():
-        body = completed(daemon, target, headers)
-        return body is not None and check(body)
-    until(right, 10, f"the honest {target}", interval=0.1)
-
-
 # -- tarballs -------------------------------------------------------------------------------------
 
 LIES = {
@@ -58,7 +38,6 @@ LIES = {
     "shorter, honest length": dict(body=DATA[:5000]),
     "longer, honest length": dict(body=DATA + b"more"),
     "empty": dict(body=b""),
-    "cut off": dict(body=DATA, stop_at=len(DATA) - 1, ranges=False),
     "no last chunk": dict(body=DATA[:5000], framing="unterminated"),
     "less promised than sent": dict(body=DATA, length=5000),
     "a login page": dict(body=b"<html>please log in</html>", headers={"Content-Type": "text/html"}),
@@ -173,7 +152,6 @@ ELSEWHERE = {
     "the metadata service": "http://169.254.169.254/latest/meta-data/left-1.0.0.tgz",
     "the metadata service as a number": "http://2852039166/left-1.0.0.tgz",
     "the metadata service in IPv6": "http://[::ffff:169.254.169.254]/left-1.0.0.tgz",
-    "a private host": "http://10.0.0.1/left/-/left-1.0.0.tgz",
     "another loopback address": "http://127.0.0.2:{port}/left/-/left-1.0.0.tgz",
     "the same port by another name": "http://localhost:{port}/left/-/left-1.0.0.tgz",
     "a file": "file:///etc/passwd",
@@ -222,13 +200,12 @@ def test_file_hosts_are_trusted(start_daemon, shelf, make_faulty, named):
     assert (answer.status, answer.body) == (200, DATA)
 
 
-@pytest.mark.parametrize("address", ["169.254.169.254", "10.0.0.1", "192.168.0.1"])
-def test_private_addresses_are_refused_even_if_trusted(start_daemon, shelf, address):
-    """The upstream is at a loopback address: that opens no other private network."""
-    daemon = start_daemon(npm_route(shelf.url, file_hosts=[address]))
-    shelf.put(PACKAGE.saying(tarball=f"http://{address}/left-1.0.0.tgz"))
+def test_link_local_addresses_are_refused_even_if_trusted(start_daemon, shelf):
+    """Nobody keeps packages there; it is where clouds keep their secrets."""
+    daemon = start_daemon(npm_route(shelf.url, file_hosts=["169.254.169.254"]))
+    shelf.put(PACKAGE.saying(tarball="http://169.254.169.254/left-1.0.0.tgz"))
     answer = daemon.get(TARGET)
-    assert answer.status in (403, 502, 503)
+    assert answer.status == 403
     assert error_of(answer)
 
 
@@ -242,8 +219,8 @@ def test_a_redirect_to_elsewhere_gets_no_further_than_a_redirect(cache, shelf):
 # -- the Host field -------------------------------------------------------------------------------
 
 EVIL_HOSTS = ["evil.test", "evil.test:8080", "127.0.0.1.evil.test"]
-NO_HOSTS = ['evil.test"', "evil.test/path", "user@evil.test", "evil.test?x", "evil.test#x", "evil test",
-            "<script>", "evil.test\\@cache.test", "a,b"]
+NO_HOSTS = ['evil.test"', "evil.test/path", "user@evil.test", "evil.test?x", "evil.test#x",
+            "evil test", "<script>", "evil.test\\@cache.test", "a,b"]
 
 
 @pytest.mark.parametrize("evil", EVIL_HOSTS)
@@ -328,5 +305,5 @@ def test_no_version_climbs(cache, shelf, version):
                        packument([PACKAGE, evil], shelf.url, abbreviated=True))
     body = completed(cache, "/npm/left", [("Host", "cache.test"), ACCEPT_ABBREVIATED])
     link = tarball_links(json.loads(body))[version] if body else ""
-    assert re.fullmatch(r"(http://cache\.test/npm/left/-/[\w.+~%-]+)?", link)
+    assert re.fullmatch(r"(http://cache\.test/npm/left/-/[\w.+~%-]+|about:invalid)?", link)
     assert "%2f" not in link.lower()

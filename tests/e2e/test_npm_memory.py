@@ -54,7 +54,7 @@ class Memory:
 
 
 def huge_packument(base: str, *others) -> str:
-    """A package with a version a day for many years, as nightly builds are published; and others."""
+    """A package with a version a day for many years, as nightly builds are; and others."""
     template = json.dumps({**make_package("huge", "@VERSION@").described(base),
                            "description": "d" * 600, "scripts": {"build": "b" * 900}})
     count = SIZE // len(template) + 1

@@ -1,5 +1,5 @@
-"""The registry fails: what is held is served within `patience`, what is not is 503, and nothing ever
-becomes a 404."""
+"""The registry fails: what is held is served within `patience`, what is not is 503, and nothing
+ever becomes a 404."""
 
 import time
 

@@ -1,5 +1,5 @@
-"""Tarballs: by their canonical address, proven by the packument that names them, also when nobody has
-asked for the packument."""
+"""Tarballs: by their canonical address, proven by the packument that names them, also when nobody
+has asked for the packument."""
 
 import time
 
@@ -7,8 +7,7 @@ import pytest
 
 from harness import config
 from harness.net import until
-from harness.npm_packages import (ACCEPT_ABBREVIATED, integrity_of, make_package, packument,
-                                  shasum_of)
+from harness.npm_packages import ACCEPT_ABBREVIATED, integrity_of, make_package, shasum_of
 from harness.npm_shelf import (document_of, error_of, npm_route, stored_blobs, tarball_links,
                                tarball_reply)
 
@@ -161,16 +160,6 @@ def test_every_kind_of_hash_that_registries_list(cache, shelf, package, hashes):
     for _ in range(2):
         answer = cache.get(TARGET)
         assert (answer.status, answer.body) == (200, package.data)
-
-
-def test_an_abbreviated_form_that_lacks_the_version(cache, shelf, package):
-    """The full form is looked at too."""
-    first = make_package("left", "0.1.0")
-    shelf.put_document("left", packument([first, package], shelf.url),
-                       packument([first], shelf.url, abbreviated=True))
-    shelf.put_tarball(package, tarball_reply(package.data))
-    answer = cache.get(TARGET)
-    assert (answer.status, answer.body) == (200, package.data)
 
 
 def test_a_tarball_is_served_when_the_upstream_is_gone(start_daemon, shelf, package):

@@ -144,14 +144,6 @@ def test_a_file_of_an_unknown_project_is_404(cache, index, wheel):
     assert index.files.requests == []
 
 
-def test_a_file_that_was_never_listed_stays_404_after_it_is_known_elsewhere(cache, index, wheel,
-                                                                            wheel_target):
-    """A file is named by its own project's page."""
-    assert cache.completed(wheel_target) == wheel.data
-    index.add_wheel("other")
-    assert cache.get(wheel_target.replace("/demo/", "/other/")).status == 404
-
-
 def test_a_file_newer_than_the_held_page_is_found(cache, index):
     """The page is asked for once more before the answer is 404."""
     index.add_wheel("demo")
@@ -211,14 +203,14 @@ def test_a_file_hosts_address_in_words_is_resolved_and_used(start_daemon, index,
     assert daemon.completed(link.target) == wheel.data
 
 
-PRIVATE = ["169.254.169.254", "10.0.0.1", "192.168.1.1", "172.16.0.1", "100.64.0.1", "0.0.0.0",
-           "[fd00::1]", "[fe80::1]", "[::ffff:10.0.0.1]", "[::ffff:169.254.169.254]"]
+# Where clouds keep what machines must not tell. Other kinds are in the unit tests: what is tried in
+# vain here would leave the machine.
+PRIVATE = ["169.254.169.254", "[::ffff:169.254.169.254]", "[fe80::1]"]
 
 
 @pytest.mark.parametrize("is_listed", [True, False])
 def test_a_private_address_is_refused_though_it_is_allowed(start_daemon, index, is_listed):
-    """An index must not make the cache ask machines behind the wall; a loopback upstream makes
-    loopback right, and nothing else."""
+    """An index must not make the cache ask machines behind the wall."""
     bad = [make_wheel("demo", f"1.{number}") for number in range(len(PRIVATE))]
     for upload, host in zip(bad, PRIVATE):
         upload.url = f"http://{host}/latest/{upload.filename}"

@@ -50,7 +50,8 @@ def cache(start_daemon, index):
 def short(start_daemon, index):
     """Everything is asked for again soon."""
     return start_daemon(index.route(auth="passthrough", ttl="400ms", stale_while_refreshing="0s",
-                                    negative_ttl="250ms", patience="500ms"))
+                                    negative_ttl="250ms", patience="500ms"),
+                        egress={"response_timeout": "1s"})
 
 
 def file_target(index, name: str) -> str:
@@ -76,11 +77,12 @@ def fetch_everything(daemon, index, name: str, who):
 
 
 def check_refused(daemon, index, name: str, who):
+    path = index.projects[name].uploads[0].path
     for target in everything_of(index, name):
         for accept in (ACCEPT_JSON, ACCEPT_HTML):
             answer = daemon.get(target, [accept, *who])
             assert answer.status in (401, 403, 404), (target, answer.status)
-            assert b"files/" not in answer.body and b"realm of the upstream" not in answer.body
+            assert path in target or path.encode() not in answer.body
 
 
 # -- who gets what --------------------------------------------------------------------------
@@ -136,6 +138,14 @@ def test_a_crowd_of_everybody_for_a_cold_page(cache, index):
             lambda number: cache.completed(target, [ACCEPT_JSON, *askers[number]]))
         for who, body in zip(askers, bodies):
             assert bool(body) == (who is ALICE), who
+
+
+def test_another_projects_page_is_no_way_in(cache, index):
+    """The file's path below a project that bob may see."""
+    file = file_target(index, "secret")
+    assert cache.completed(file, ALICE) == data_of(index, "secret")
+    for project in ("open", "team"):
+        assert cache.get(file.replace("/secret/files", f"/{project}/files"), BOB).status == 404
 
 
 def test_the_same_bytes_may_be_secret_here_and_open_there(cache, index):

@@ -16,6 +16,7 @@
 #include "http/chunked.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -95,9 +96,10 @@ static inline bool answer_text(struct visit *v, const char *status, const char *
 static inline bool reset_connection(struct visit *v)
 {
     struct linger now = {.l_onoff = 1, .l_linger = 0};
-    int fd = dup(v->fd);
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-    close(fd);
+    int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+    setsockopt(v->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    dup2(nothing, v->fd); /* the number stays the visit's */
+    close(nothing);
     return false;
 }
 

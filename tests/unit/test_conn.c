@@ -1,5 +1,6 @@
 #include "daemon/server/conn.c"
 
+#include "client_kit.h"
 #include "engine_kit.h"
 #include "protocol/protocol.h"
 
@@ -50,26 +51,34 @@ static void free_server(void *arg)
     server_worker_free(&server);
 }
 
-/* The object is the blob that its digest names in repository "a". */
-static void serve_object(size_t n, const char *client_section)
+static void serve_site(const char *client_section, const struct protocol *protocol)
 {
-    char text[1024], digest[DIGEST_TEXT_MAX];
+    char text[1024];
     struct buf errors;
-    begin(n);
-    digest_text(&the_origin.digest, digest);
-    snprintf(the_origin.path, sizeof the_origin.path, "/v2/a/blobs/%s", digest);
     snprintf(text, sizeof text,
-             "listen: [ { address: \"127.0.0.1:5000\" } ]\nlog: { access: false }\n%s"
+             "listen: [ { address: \"127.0.0.1:5000\"%s } ]\nlog: { access: false }\n%s"
              "routes: [ { name: r, protocol: oci, default: true,\n"
              "  upstreams: [ { url: \"http://127.0.0.1:%u\" } ] } ]\n",
-             client_section, the_site.server->port);
+             protocol ? ", route: r" : "", client_section, the_site.server->port);
     buf_init(&errors, 4096);
     if (config_parse("test", slice_str(text), protocol_configs, &config, &errors) != ERR_OK)
         fail_msg("%.*s", SLICE_ARG(buf_slice(&errors)));
     buf_free(&errors);
     assert_int_equal(service_new(config, the_site.store, &service, NULL), ERR_OK);
+    if (protocol)
+        service->routes[0].protocol = protocol;
     atomic_store(&server_idle, false);
     call_on(&the_site.seats[0], open_server, &the_site.seats[0]);
+}
+
+/* The object is the blob that its digest names in repository "a". */
+static void serve_object(size_t n, const char *client_section)
+{
+    char digest[DIGEST_TEXT_MAX];
+    begin(n);
+    digest_text(&the_origin.digest, digest);
+    snprintf(the_origin.path, sizeof the_origin.path, "/v2/a/blobs/%s", digest);
+    serve_site(client_section, NULL);
 }
 
 static int end_server(void **state)
@@ -104,19 +113,7 @@ static unsigned connections(void)
 
 static int dial(void)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET,
-                            .sin_port = htons((uint16_t)port),
-                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct timeval wait = {.tv_sec = KIT_WAIT_S};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
-    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
-    return fd;
-}
-
-static void tell(int fd, const char *text)
-{
-    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+    return dial_port(port);
 }
 
 static void ask_for_object(int fd, const char *version, const char *lines)
@@ -125,48 +122,6 @@ static void ask_for_object(int fd, const char *version, const char *lines)
     snprintf(text, sizeof text, "GET %s HTTP/%s\r\nHost: x\r\n%s\r\n", the_origin.path, version,
              lines);
     tell(fd, text);
-}
-
-struct heard {
-    char *p;
-    size_t n;
-    bool reset; /* it did not end in order */
-};
-
-/* All that comes until the connection ends. */
-static struct heard hear_all(int fd)
-{
-    struct heard h = {.p = calloc(1, 1 << 20)};
-    ssize_t got;
-    while ((got = recv(fd, h.p + h.n, ((size_t)1 << 20) - 1 - h.n, 0)) > 0)
-        h.n += (size_t)got;
-    h.reset = got < 0;
-    if (got < 0)
-        assert_int_equal(errno, ECONNRESET); /* not a wait that was too long */
-    close(fd);
-    return h;
-}
-
-static unsigned count(const struct heard *h, const char *what)
-{
-    unsigned n = 0;
-    for (const char *at = h->p; (at = strstr(at, what)); at++)
-        n++;
-    return n;
-}
-
-static const char *body_of(const struct heard *h)
-{
-    const char *end = strstr(h->p, "\r\n\r\n");
-    assert_non_null(end);
-    return end + 4;
-}
-
-static void leave(int fd, bool reset)
-{
-    struct linger now = {.l_onoff = reset, .l_linger = 0};
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-    close(fd);
 }
 
 /* --- reading --- */
@@ -335,6 +290,189 @@ static void test_ranges_of_a_body_under_way_and_of_a_held_one(void **state)
     assert_int_equal(origin_got(&the_origin), 1);
 }
 
+/* --- requests with a body, through to the upstream --- */
+
+static void render(struct arena *a, enum plan_error error, struct slice detail,
+                   struct plan_page *page)
+{
+    (void)a;
+    (void)detail;
+    *page = (struct plan_page){.status = error == PLAN_ERR_UPSTREAM ? 503 : 500,
+                               .content_type = SLICE("text/plain"),
+                               .body = SLICE("no")};
+}
+
+/* Everything is passed on. */
+static bool relay(const struct plan_input *in, struct arena *a, struct plan *p)
+{
+    (void)a;
+    *p = (struct plan){.kind = PLAN_RELAYED,
+                       .render_error = render,
+                       .resource = in->path,
+                       .variant = SLICE(""),
+                       .upstream_path = in->path,
+                       .method = in->request->method,
+                       .method_text = in->request->method_text,
+                       .takes_body = true,
+                       .passes_status = true,
+                       .accepts_any = true};
+    return true;
+}
+
+static const struct protocol relaying = {.plan = relay, .render_error = render};
+
+static void serve_relay(answer_f *answer, int64_t wait_timeout_ms)
+{
+    begin_with(LARGE, (struct site_options){.answer = answer, .wait_timeout_ms = wait_timeout_ms});
+    serve_site("", &relaying);
+}
+
+/* What the upstream has seen of the body that came last. */
+static atomic_uint bodies_whole, bodies_cut;
+
+static bool answer_sum(struct visit *v)
+{
+    char text[64];
+    struct heard_body b = hear_body(v, UINT64_MAX);
+    atomic_fetch_add(b.whole ? &bodies_whole : &bodies_cut, 1);
+    snprintf(text, sizeof text, "%llu %u", (unsigned long long)b.n, b.sum);
+    return b.whole && answer_text(v, "404 x", "Content-Type: text/plain\r\n", text);
+}
+
+static void tell_upload(int fd, bool chunked, size_t piece, long pause_ms)
+{
+    char text[200];
+    snprintf(text, sizeof text, "POST /up HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s\r\n",
+             chunked ? "Transfer-Encoding: chunked\r\n" : "Content-Length: 300000\r\n");
+    tell(fd, text);
+    if (chunked)
+        tell_chunks(fd, the_origin.bytes, LARGE, piece);
+    for (size_t at = 0; !chunked && at < LARGE; at += piece) {
+        assert_int_equal(tell_bytes(fd, the_origin.bytes + at, piece), piece);
+        kit_sleep(pause_ms);
+    }
+}
+
+/* The body that was sent is the one that came, and the answer is the upstream's. */
+static void check_sum(int fd)
+{
+    char want[64];
+    struct heard h = hear_all(fd);
+    snprintf(want, sizeof want, "%d %u", LARGE, kit_sum(0, the_origin.bytes, LARGE));
+    assert_int_equal(count(&h, "HTTP/1.1 404 "), 1);
+    assert_string_equal(body_of(&h), want);
+    free(h.p);
+}
+
+static void test_a_body_goes_through_to_the_upstream(void **state)
+{
+    (void)state;
+    for (int chunked = 0; chunked < 2; chunked++) {
+        serve_relay(answer_sum, 0);
+        int fd = dial();
+        tell_upload(fd, chunked, 1000 * 30, 0);
+        check_sum(fd);
+        bool sized = strstr(the_site.server->heads[0], "\r\nContent-Length: 300000\r\n") != NULL;
+        assert_int_equal(sized, !chunked);
+        end_server(NULL);
+    }
+}
+
+static void test_an_upload_may_take_longer_than_any_wait_for_an_answer(void **state)
+{
+    (void)state;
+    serve_relay(answer_sum, 300);
+    int fd = dial();
+    tell_upload(fd, false, 10000, 30);
+    check_sum(fd);
+}
+
+static void test_an_upstream_never_takes_a_part_for_the_whole(void **state)
+{
+    (void)state;
+    atomic_store(&bodies_whole, 0);
+    for (unsigned i = 0; i < 4; i++) {
+        serve_relay(answer_sum, 0);
+        int fd = dial();
+        tell(fd, i & 1 ? "POST /up HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                         "4\r\nhalf\r\n"
+                       : "POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf");
+        await(server_requests(the_site.server) == 1);
+        atomic_store(&bodies_cut, 0);
+        leave(fd, i & 2);
+        await(atomic_load(&bodies_cut) == 1);
+        await(connections() == 0);
+        end_server(NULL);
+    }
+    assert_int_equal(atomic_load(&bodies_whole), 0);
+}
+
+static bool answer_413(struct visit *v)
+{
+    hear_body(v, 1000);
+    answer_text(v, "413 x", "", "too much");
+    shutdown(v->fd, SHUT_WR);
+    hear_body(v, UINT64_MAX);
+    return false;
+}
+
+static void test_an_early_answer_of_the_upstream_is_passed_on(void **state)
+{
+    (void)state;
+    serve_relay(answer_413, 0);
+    int fd = dial();
+    tell(fd, "POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n");
+    assert_int_equal(tell_bytes(fd, the_origin.bytes, 100000), 100000);
+    struct heard h = hear_all(fd);
+    assert_int_equal(count(&h, "HTTP/1.1 413 "), 1);
+    assert_int_equal(count(&h, "\r\nConnection: close\r\n"), 1);
+    assert_string_equal(body_of(&h), "too much");
+    assert_false(h.reset);
+    free(h.p);
+}
+
+static bool answer_204(struct visit *v)
+{
+    hear_body(v, UINT64_MAX);
+    say(v, "HTTP/1.1 204 No Content\r\n\r\n");
+    return true;
+}
+
+static void test_an_answer_without_content_has_no_framing(void **state)
+{
+    (void)state;
+    serve_relay(answer_204, 0);
+    int fd = dial();
+    tell(fd, "DELETE /up HTTP/1.1\r\nHost: x\r\n\r\n"
+             "PUT /up HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi");
+    struct heard h = hear_all(fd);
+    assert_int_equal(count(&h, "HTTP/1.1 204 "), 2);
+    assert_int_equal(count(&h, "Content-Length"), 0);
+    assert_int_equal(count(&h, "Transfer-Encoding"), 0);
+    assert_int_equal(strncmp(the_site.server->heads[0], "DELETE /up ", 11), 0);
+    free(h.p);
+}
+
+/* With a validator that would allow a read to be resumed. */
+static bool answer_and_break(struct visit *v)
+{
+    hear_body(v, UINT64_MAX);
+    say(v, "HTTP/1.1 200 OK\r\nETag: \"strong\"\r\nContent-Length: 100\r\n\r\nonly this");
+    return false;
+}
+
+static void test_a_write_is_not_repeated_to_get_the_rest_of_its_answer(void **state)
+{
+    (void)state;
+    serve_relay(answer_and_break, 0);
+    int fd = dial();
+    tell(fd, "POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi");
+    struct heard h = hear_all(fd);
+    assert_true(h.reset || count(&h, "HTTP/1.1 503 ") == 1); /* as far as it had come */
+    assert_int_equal(server_requests(the_site.server), 1);
+    free(h.p);
+}
+
 /* --- deadlines --- */
 
 /* The connection ends within a second, whatever the client has sent or not. */
@@ -439,6 +577,12 @@ int main(void)
         TEST(test_a_client_that_leaves_while_it_waits_is_noticed),
         TEST(test_a_broken_body_does_not_look_complete),
         TEST(test_ranges_of_a_body_under_way_and_of_a_held_one),
+        TEST(test_a_body_goes_through_to_the_upstream),
+        TEST(test_an_upload_may_take_longer_than_any_wait_for_an_answer),
+        TEST(test_an_upstream_never_takes_a_part_for_the_whole),
+        TEST(test_an_early_answer_of_the_upstream_is_passed_on),
+        TEST(test_an_answer_without_content_has_no_framing),
+        TEST(test_a_write_is_not_repeated_to_get_the_rest_of_its_answer),
         TEST(test_every_wait_for_a_client_has_an_end),
         TEST(test_a_client_that_does_not_read_is_dropped),
         TEST(test_more_connections_than_allowed_are_refused),

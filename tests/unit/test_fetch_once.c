@@ -4,14 +4,16 @@
 
 #include "upstream_kit.h"
 
+#include <poll.h>
+
 /* --- a request with a body, written while the fetch runs --- */
 
 struct upload {
     struct upstream_set *set;
     struct fetch_request request;
-    const char *text; /* the body; NULL: none */
-    enum { ENDS, BREAKS, STAYS_OPEN } end;
-    int64_t after_ms; /* so long until it comes */
+    const char *text;                             /* the body; NULL: none */
+    enum { ENDS, BREAKS, STAYS_OPEN, NEVER } end; /* NEVER: it comes again and again */
+    int64_t after_ms;                             /* so long until it comes */
     struct fetched r;
     struct pipe *writer;
     struct timer timer;
@@ -21,10 +23,16 @@ struct upload {
 static void on_write(struct timer *t)
 {
     struct upload *u = container_of(t, struct upload, timer);
+    static const char more[PIPE_CAPACITY];
     if (pipe_is_read(u->writer))
         pipe_write(u->writer, slice_str(u->text));
-    if (u->end != STAYS_OPEN)
+    if (u->end == NEVER) {
+        pipe_write(u->writer, slice_of(more, pipe_room(u->writer)));
+        u->text = "";
+        timer_set(t, 0);
+    } else if (u->end != STAYS_OPEN) {
         pipe_end(u->writer, u->end == ENDS);
+    }
 }
 
 static void upload(struct upload *u)
@@ -435,6 +443,31 @@ static void test_an_early_answer_does_not_wait_for_the_client(void **state)
     site_close(&site);
 }
 
+/* Says all there is to say, and takes nothing more. */
+static bool answer_and_stop(struct visit *v)
+{
+    struct pollfd p = {.fd = v->fd, .events = POLLRDHUP};
+    hear_body(v, 1);
+    answer_text(v, "202 x", "", "fine");
+    poll(&p, 1, KIT_WAIT_S * 1000);
+    return false;
+}
+
+static void test_a_complete_answer_counts_although_the_body_is_not_taken(void **state)
+{
+    (void)state;
+    struct site site;
+    site_open(&site, answer_and_stop, NULL, false);
+    struct upload u = {.set = site.set, .text = "h", .end = NEVER, .request = {.method = HTTP_PUT}};
+    upload(&u);
+    assert_int_equal(u.r.result, ERR_OK);
+    assert_int_equal(u.r.status, 202);
+    check_body(&u.r, "fine");
+    assert_true(u.r.ms >= kit_options.stall_timeout_ms);
+    fetched_free(&u.r);
+    site_close(&site);
+}
+
 static void test_a_consumer_that_wants_no_more_ends_the_upload(void **state)
 {
     (void)state;
@@ -613,6 +646,7 @@ int main(void)
         cmocka_unit_test(test_a_slow_client_is_no_failure_of_the_upstream),
         cmocka_unit_test(test_silence_after_the_body_ends_at_the_deadline),
         cmocka_unit_test(test_an_early_answer_does_not_wait_for_the_client),
+        cmocka_unit_test(test_a_complete_answer_counts_although_the_body_is_not_taken),
         cmocka_unit_test(test_a_consumer_that_wants_no_more_ends_the_upload),
         cmocka_unit_test(test_a_body_that_cannot_be_sent_is_left),
         cmocka_unit_test(test_any_status_of_the_last_upstream),

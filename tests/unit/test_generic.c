@@ -182,8 +182,7 @@ static void test_a_change_is_passed_on_once(void **state)
     const struct plan *p = plan_of(f, "/a", "b");
     assert_int_equal(p->kind, PLAN_RELAYED);
     assert_int_equal(p->method, HTTP_PUT);
-    assert_true(p->takes_body && p->passes_status);
-    assert_false(p->obeys_upstream);
+    assert_true(p->takes_body && p->passes_status && p->obeys_upstream);
     check_text("", lines_of(f), "Content-Type: text/plain\nIf-Match: \"a\"\n");
     assert_non_null(p->outdates[0]);
     check_text("", p->outdates[0]->resource, "/a?b");

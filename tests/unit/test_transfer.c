@@ -555,7 +555,7 @@ static bool answer_202_and_leave(struct visit *v)
 {
     answer_text(v, "202 Accepted", "", "fine");
     hear_body(v, 50000);
-    return false;
+    return reset_connection(v);
 }
 
 static void test_an_early_success_is_the_answer(void **state)

@@ -1,6 +1,7 @@
 #include "daemon/server/upload.c"
 
 #include "base/config.h"
+#include "client_kit.h"
 #include "engine_kit.h"
 
 /*
@@ -281,20 +282,7 @@ static void feed(bool hungry)
 
 static int dial(void)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET,
-                            .sin_port = htons((uint16_t)port),
-                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct timeval wait = {.tv_sec = KIT_WAIT_S};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
-    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
-    return fd;
-}
-
-static void tell(int fd, const char *text)
-{
-    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+    return dial_port(port);
 }
 
 static void tell_head(int fd, const char *lines)
@@ -307,56 +295,14 @@ static void tell_head(int fd, const char *lines)
 static char noise[BODY];
 static unsigned noise_sum;
 
-/* As much as the server takes; returns how much that was. */
 static size_t tell_noise(int fd, size_t from, size_t to)
 {
-    while (from < to) {
-        ssize_t put = send(fd, noise + from, to - from, MSG_NOSIGNAL);
-        if (put <= 0)
-            break;
-        from += (size_t)put;
-    }
-    return from;
-}
-
-static void tell_chunks(int fd, size_t size)
-{
-    char line[32];
-    for (size_t at = 0; at < BODY; at += size) {
-        size_t n = BODY - at < size ? BODY - at : size;
-        snprintf(line, sizeof line, "%zx\r\n", n);
-        tell(fd, line);
-        assert_int_equal(tell_noise(fd, at, at + n), at + n);
-        tell(fd, "\r\n");
-    }
-    tell(fd, "0\r\nX-Trailer: 1\r\n\r\n");
-}
-
-/* Until `what` has come; the caller frees. */
-static char *hear_until(int fd, const char *what)
-{
-    char *p = calloc(1, 8192);
-    size_t n = 0;
-    ssize_t got = 1;
-    while (!strstr(p, what) && got > 0) {
-        got = recv(fd, p + n, 8191 - n, 0);
-        n += got > 0 ? (size_t)got : 0;
-    }
-    if (!strstr(p, what))
-        fail_msg("\"%s\" did not come: \"%s\"", what, p);
-    return p;
+    return from + tell_bytes(fd, noise + from, to - from);
 }
 
 static void expect(int fd, const char *what)
 {
     free(hear_until(fd, what));
-}
-
-static void leave(int fd, bool reset)
-{
-    struct linger now = {.l_onoff = reset};
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-    close(fd);
 }
 
 /* Nothing more comes, and the connection ends. */
@@ -403,7 +349,7 @@ static void test_a_chunked_body_is_decoded(void **state)
         serve_uploads();
         int fd = dial();
         tell_head(fd, "Transfer-Encoding: chunked\r\n");
-        tell_chunks(fd, sizes[i]);
+        tell_chunks(fd, noise, BODY, sizes[i]);
         expect(fd, "done");
         check_taken();
         assert_false(atomic_load(&fake.has_length));

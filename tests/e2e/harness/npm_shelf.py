@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from . import config
 from .daemon import Daemon
 from .faulty import Faulty, Reply, Seen
+from .httpclient import Closed
+from .net import until
 from .npm_packages import ABBREVIATED, FULL, Package, packument
 
 # A registry's own challenge: no client of the cache may ever see it.
@@ -163,3 +165,22 @@ def error_of(answer) -> str:
     text = json.loads(answer.body)["error"]
     assert text
     return text
+
+
+def completed(daemon, target: str, headers=()) -> bytes | None:
+    """The body of a 200 that a client would take for whole; None if there is none."""
+    try:
+        answer = daemon.get(target, headers)
+    except Closed:
+        return None
+    if answer.status != 200:
+        assert error_of(answer)
+    return answer.body if answer.status == 200 and answer.complete else None
+
+
+def becomes(daemon, target: str, check, headers=()):
+    """The next honest attempt succeeds."""
+    def right():
+        body = completed(daemon, target, headers)
+        return body is not None and check(body)
+    until(right, 10, f"the honest {target}", interval=0.1)
