@@ -607,6 +607,12 @@ static void drop_outdated(struct fill *f)
         f->index_out = false;
 }
 
+/* A query may be signed. */
+static struct slice resource_for_log(const struct fill *f)
+{
+    return slice_to(f->plan.resource, slice_find(f->plan.resource, '?'));
+}
+
 static enum step step_verified(struct fill *f)
 {
     if (f->job_out || f->index_out)
@@ -616,7 +622,7 @@ static enum step step_verified(struct fill *f)
     if (f->job_result == ERR_CORRUPT) {
         counter_inc(COUNTER_DIGEST_MISMATCHES);
         log_error("digest_mismatch", LF_STR("id", f->id), LF_SLICE("route", f->route->name),
-                  LF_SLICE("resource", f->plan.resource), LF_INT("bytes", f->received));
+                  LF_SLICE("resource", resource_for_log(f)), LF_INT("bytes", f->received));
         return fail(f, ERR_CORRUPT, "the upstream's bytes are not what they must be");
     }
     if (f->job_result != ERR_OK)
@@ -630,6 +636,7 @@ static enum step step_verified(struct fill *f)
     f->total = f->received;
     negatives_remove(f->home->engine->negatives, &f->node.key);
     publish_alias(f);
+    obey_complete(f);
     fill_publish(f, FILL_VERIFIED);
     if (!f->storing)
         return end_as(f, FILL_VERIFIED);
@@ -734,8 +741,7 @@ static enum step step_index(struct fill *f)
     else if (f->purpose == FILL_CONFIRM)
         rc = index_confirmed(f);
     else if (f->plan.obeys_upstream)
-        rc = store_put(f->home->engine->store, &f->node.key, &f->fresh, slice_of(NULL, 0),
-                       on_index_done, f);
+        rc = obey_put_fresh(f, on_index_done);
     else
         rc = store_validated(f->home->engine->store, &f->node.key, &f->held.content,
                              clock_wall_ms(), on_index_done, f);
@@ -812,7 +818,7 @@ static void log_end(const struct fill *f)
         result = "not_stored";
     LOG_AT(failed ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "fill", LF_STR("id", f->id),
            LF_STR("result", result), LF_SLICE("route", f->route->name),
-           LF_SLICE("resource", f->plan.resource), LF_INT("status", f->upstream_status),
+           LF_SLICE("resource", resource_for_log(f)), LF_INT("status", f->upstream_status),
            LF_INT("bytes", f->received), LF_INT("ms", clock_mono_ms() - f->started_ms),
            LF_STR("reason", failed ? f->info.msg : ""));
 }

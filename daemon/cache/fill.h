@@ -151,8 +151,9 @@ struct fill {
     struct table_node plain_node; /* for who cannot know of the variant yet */
     struct slice plain_variant;
     struct store_entry fresh; /* VERDICT_UNCHANGED: the entry as the 304 has left it */
-    struct slice named[2];    /* further resources that the change has touched */
-    bool outdated;            /* what the change has touched is held no longer */
+    bool has_fresh;
+    struct slice named[2]; /* further resources that the change has touched */
+    bool outdated;         /* what the change has touched is held no longer */
     enum fill_phase outcome;
     bool keep_partial;
     bool stored;           /* the index has it */

@@ -88,13 +88,6 @@ static bool is_passed(const struct fill *f, const struct fetch_head *head)
     return reads ? http_rules_passes(head->status, &head->fields) : head->status != 401;
 }
 
-static enum fill_verdict judge_not_modified(struct fill *f, const struct fetch_head *head)
-{
-    if (f->plan.obeys_upstream && !obey_not_modified(f, head))
-        return refuse(f, "what was to be refreshed is gone");
-    return VERDICT_UNCHANGED;
-}
-
 static bool copy_head(struct fill *f, const struct fetch_head *head)
 {
     struct fill_head *h = &f->head;
@@ -182,8 +175,10 @@ static enum fill_verdict judge_rest(struct fill *f, const struct fetch_head *hea
 
 static enum fill_verdict judge_first(struct fill *f, const struct fetch_head *head)
 {
-    if (head->status == 304 && f->purpose == FILL_REFRESH)
-        return judge_not_modified(f, head);
+    if (head->status == 304 && f->purpose == FILL_REFRESH) {
+        obey_not_modified(f, head);
+        return VERDICT_UNCHANGED;
+    }
     if (head->status != 200 && !is_passed(f, head)) {
         err_set(&f->info, ERR_UPSTREAM, "the upstream answered %d", head->status);
         return VERDICT_FAILED;

@@ -8,7 +8,7 @@
 #include <inttypes.h>
 
 enum {
-    LINES_MAX = STORE_RECORD_MAX / 2,
+    LINES_MAX = HTTP_HEAD_MAX,
     RECENT_MS = 2000, /* how long ago a validation satisfies a client that wants one */
 };
 

@@ -150,7 +150,7 @@ static enum lookup_state give_fill(struct lookup *l, const struct fill_view *vie
     struct digest shown = h->shown;
     if (verified && shown.algo == DIGEST_NONE && f->purpose != FILL_ASK)
         shown = f->head_shown;
-    const char *fwd = l->has_held ? "stale" : "uri-miss";
+    const char *fwd = l->has_held ? "stale" : l->vary.n ? "vary-miss" : "uri-miss";
     bool relay = l->plan->kind == PLAN_RELAYED;
     uint64_t end = view->file_end > view->window_end ? view->file_end : view->window_end;
     struct cache_status cs = {.fwd = relay ? "bypass" : fwd,
@@ -183,7 +183,7 @@ static enum lookup_state give_fill(struct lookup *l, const struct fill_view *vie
     if (l->source)
         l->answer.age_s = l->source->answer.age_s;
     else if (l->plan->obeys_upstream)
-        l->answer.age_s = (clock_wall_ms() - f->rules.validated_ms) / 1000;
+        l->answer.age_s = obey_age_s(f);
     l->state = LOOKUP_ANSWER;
     return l->state;
 }
@@ -256,6 +256,14 @@ static bool confirms_held(const struct lookup *l)
 }
 
 static enum lookup_state look_once(struct lookup *l);
+static enum lookup_state start_private(struct lookup *l, enum fill_purpose purpose);
+
+static enum lookup_state ask_alone(struct lookup *l)
+{
+    follower_leave(&l->follower);
+    l->joined = l->joined_whole = false;
+    return start_private(l, l->head_only ? FILL_ASK : FILL_RELAY);
+}
 
 /* The answer is not for this request, but says what decides: the values of some of its fields. */
 static enum lookup_state look_for_variant(struct lookup *l)
@@ -272,6 +280,8 @@ static enum lookup_state check_answering(struct lookup *l, const struct fill_vie
 {
     if (!plan_accepts(l->plan, l->follower->fill->head.content_type))
         return turn(l);
+    if (!obey_may_share(l, l->follower->fill))
+        return ask_alone(l);
     if (!obey_suits(l, l->follower->fill))
         return look_for_variant(l);
     if (!view->from_start)

@@ -73,7 +73,9 @@ static enum lookup_state source_answered(struct lookup *l)
     if (find_made(l, &content))
         return give_made(l);
     lookup_drop_held(l);
-    return lookup_follow_or_fill(l, FILL_FETCH);
+    enum lookup_state state = lookup_follow_or_fill(l, FILL_FETCH);
+    follower_leave(&s->follower); /* the fill reads it now; a window must not wait for this one */
+    return state;
 }
 
 static void on_source_ready(struct lookup *s)

@@ -79,17 +79,38 @@ bool obey_head(struct fill *f, const struct fetch_head *head)
     const struct rules_head h = rules_head_of(f, head);
     if (!http_rules_judge(&h, &f->arena, &f->rules))
         return false;
-    f->storing = f->storing && f->rules.stores && head->framed;
-    return follow_vary(f) && http_rules_keep(&h, &f->arena, &f->head.fields);
+    if (!http_rules_keep(&h, &f->arena, &f->head.fields))
+        return false;
+    bool fits = f->head.fields.n <= STORE_RECORD_MAX / 2;
+    f->storing = f->storing && f->rules.stores && head->framed && fits;
+    return follow_vary(f);
 }
 
-bool obey_not_modified(struct fill *f, const struct fetch_head *head)
+void obey_not_modified(struct fill *f, const struct fetch_head *head)
 {
+    if (!f->plan.obeys_upstream)
+        return;
     const struct rules_head h = rules_head_of(f, head);
     struct arena *a = &f->arena;
-    return store_lookup(f->home->reader, &f->node.key, a, &f->fresh, NULL) == ERR_OK &&
-           digest_equal(&f->fresh.content, &f->held.content) &&
-           http_rules_freshen(&h, a, &f->fresh);
+    f->has_fresh = store_lookup(f->home->reader, &f->node.key, a, &f->fresh, NULL) == ERR_OK &&
+                   digest_equal(&f->fresh.content, &f->held.content) &&
+                   http_rules_freshen(&h, a, &f->fresh);
+}
+
+enum err obey_put_fresh(struct fill *f, store_done_f *done)
+{
+    if (!f->has_fresh)
+        return ERR_NOTFOUND;
+    return store_put(f->home->engine->store, &f->node.key, &f->fresh, slice_of(NULL, 0), done, f);
+}
+
+void obey_complete(struct fill *f)
+{
+    struct fill_table *table = f->home->engine->table;
+    if (!f->plan.obeys_upstream || f->rules.lifetime_ms > clock_wall_ms() - f->rules.validated_ms)
+        return;
+    fill_table_remove(table, &f->node);
+    fill_table_remove(table, &f->plain_node);
 }
 
 void obey_entry(const struct fill *f, struct store_entry *e)
@@ -190,6 +211,11 @@ bool obey_turn_by(struct lookup *l, const struct fill *f)
     return vary.p && turn(l, vary, f->vary_since_ms);
 }
 
+bool obey_may_share(const struct lookup *l, const struct fill *f)
+{
+    return !f->plan.obeys_upstream || !l->joined || f->head.storing;
+}
+
 bool obey_suits(struct lookup *l, const struct fill *f)
 {
     if (!f->vary.n || slice_eq(l->plan->variant, f->plan.variant))
@@ -197,4 +223,10 @@ bool obey_suits(struct lookup *l, const struct fill *f)
     struct slice own = http_rules_variant(l->arena, plain_variant(l), f->vary, f->vary_since_ms,
                                           l->plan->request_fields);
     return own.p && slice_eq(own, f->plan.variant);
+}
+
+int64_t obey_age_s(const struct fill *f)
+{
+    int64_t age_ms = clock_wall_ms() - f->rules.validated_ms;
+    return age_ms > 0 ? age_ms / 1000 : 0;
 }

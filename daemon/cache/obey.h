@@ -25,8 +25,16 @@ bool obey_begin(struct fill *f, const struct fill_spec *spec);
  */
 bool obey_head(struct fill *f, const struct fetch_head *head);
 
-/* A refresh was answered with 304: f->fresh becomes the entry as it is now. false: it is gone. */
-bool obey_not_modified(struct fill *f, const struct fetch_head *head);
+/* A refresh was answered with 304: notes in f->fresh what becomes of the entry, if it is there. */
+void obey_not_modified(struct fill *f, const struct fetch_head *head);
+/* Queues it, with `f` for `done`. ERR_NOTFOUND: it is gone, and whoever looks again will see. */
+YT_MUST_CHECK enum err obey_put_fresh(struct fill *f, store_done_f *done);
+
+/*
+ * The body is complete: one that is stale as it comes is for those who have asked already. Whoever
+ * comes later must ask the upstream.
+ */
+void obey_complete(struct fill *f);
 
 /* Completes the entry of a body. */
 void obey_entry(const struct fill *f, struct store_entry *e);
@@ -56,9 +64,17 @@ bool obey_take_fresh(struct lookup *l);
 /* What is held names the fields that decide: goes on to this request's variant. false: no room. */
 bool obey_turn(struct lookup *l);
 
+/*
+ * Is the answer of this fill, whose head is known, for others than who has started it? Not when it
+ * may not be stored: then it was for that one request.
+ */
+bool obey_may_share(const struct lookup *l, const struct fill *f);
 /* Is the answer of this fill, whose head is known, one for this request too? */
 bool obey_suits(struct lookup *l, const struct fill *f);
 /* If not: goes on to this request's variant by what the fill has learned. false: no room. */
 bool obey_turn_by(struct lookup *l, const struct fill *f);
+
+/* How old the answer of this fill is by now. */
+int64_t obey_age_s(const struct fill *f);
 
 #endif

@@ -278,8 +278,8 @@ static void read_on(struct reading *r)
 static void on_body(struct lookup *l)
 {
     struct reading *r = container_of(l, struct reading, look);
-    if (!r->closed && !r->job_out && !r->over && r->course.out.n == 0)
-        read_on(r);
+    if (r->answered && !r->closed && !r->job_out && !r->over && r->course.out.n == 0)
+        read_on(r); /* else the mail, or the job that is out, comes to it */
 }
 
 static void begin(struct reading *r)
@@ -402,5 +402,7 @@ void reading_close(struct reading **rp)
         return;
     *rp = NULL;
     r->closed = true;
-    post(r); /* it may be one of its own callbacks that closes it */
+    if (!r->job_out)
+        lookup_end(&r->look); /* it must not begin a fill that nobody wants; a job reads its file */
+    post(r);                  /* it may be one of its own callbacks that closes it */
 }

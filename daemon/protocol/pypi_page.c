@@ -189,7 +189,7 @@ enum err pypi_end_file(struct pypi_reading *r)
         return ERR_OK;
     if (slice_eq(place_of(r, r->file.provenance), r->wanted))
         return find(r, r->file.provenance);
-    if (r->beside == PYPI_FILE || !slice_eq(place, r->wanted_file) || !is_offered(r))
+    if (r->beside == PYPI_FILE || !place.n || !slice_eq(place, r->wanted_file) || !is_offered(r))
         return ERR_OK;
     if (r->beside == PYPI_METADATA)
         fact->digest = r->file.metadata_digest;

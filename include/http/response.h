@@ -33,7 +33,7 @@ struct cache_status {
     bool hit;
     bool has_ttl;
     int64_t ttl;     /* seconds, negative when stale */
-    const char *fwd; /* "uri-miss", "stale", "bypass", "miss"; NULL when not forwarded */
+    const char *fwd; /* "uri-miss", "vary-miss", "stale", "bypass"; NULL when not forwarded */
     int fwd_status;  /* 0: none received */
     bool stored;
     bool collapsed;

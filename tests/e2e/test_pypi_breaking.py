@@ -1,9 +1,13 @@
-"""A file host whose connections break again and again: the download is resumed for a while, with
-growing pauses, before it is given up."""
+"""What takes long on a PyPI route: file hosts whose connections break again and again (a download is
+resumed for a while, with growing pauses, before it is given up), and huge pages."""
 
 import pytest
 
 from harness.faulty import Reply
+from harness.httpclient import Crowd, digest_of, download
+from harness.paths import sanitized
+from harness.pypi_index import ACCEPT_JSON, JSON_TYPE
+from harness.pypi_pages import restored
 
 pytestmark = pytest.mark.full
 
@@ -27,3 +31,33 @@ def test_a_file_that_breaks_is_whole_or_an_error(start_daemon, index, wheel, whe
     for _ in range(2):
         answer = daemon.get(wheel_target)
         assert (answer.status, answer.complete, answer.body) == (200, True, wheel.data)
+
+
+def huge_page(index, size: int) -> bytes:
+    """The page of `demo` with its one file again and again."""
+    page = index.json_page("demo")
+    begin, end = page.index(b"  {\n   \"core"), page.index(b"\n ] ,\n \"meta")
+    entry = page[begin:end]
+    return page[:begin] + b" ,\n".join([entry] * (size // len(entry))) + page[end:]
+
+
+@pytest.mark.skipif(sanitized(), reason="a sanitizer's memory says nothing")
+@pytest.mark.parametrize("kept, clients", [(True, 20), (False, 4)])
+def test_a_huge_page_costs_little_memory(start_daemon, index, wheel, kept, clients,
+                                         record_property):
+    """Forty megabytes, cold and warm."""
+    body = huge_page(index, 40_000_000)
+    index.pages.script("/simple/demo/", Reply(headers={"Content-Type": JSON_TYPE}, body=body))
+    daemon = start_daemon(index.route(cache=kept))
+    assert daemon.get("/pypi/simple/absent/").status == 404
+    before = daemon.resident_kib()
+    for _ in range(2):
+        got = Crowd(clients).run(lambda _: download(
+            daemon.address, "/pypi/simple/demo/", [ACCEPT_JSON]))
+        assert {(one.status, one.complete) for one in got} == {(200, True)}
+        assert len({one.digest for one in got}) == 1
+    more = (daemon.resident_kib("VmHWM") - before) / 1024
+    assert more < 16, f"{more:.1f} MiB more"
+    record_property("memory", f"a page of 40 MB, {clients} clients at once"
+                    f"{'' if kept else ', cache: false'}: {more:.1f} MiB more resident")
+    assert restored(daemon.get("/pypi/simple/demo/", [ACCEPT_JSON]).body) == body

@@ -230,14 +230,17 @@ def test_a_bad_page_is_not_completed_nor_kept(cache, index, wheel, wheel_target,
     assert cache.completed(wheel_target) == wheel.data
 
 
+@pytest.mark.parametrize("restarted", [False, True])
 @pytest.mark.parametrize("form", FORMS)
-def test_a_serial_that_goes_backwards_is_refused(start_daemon, index, wheel, form):
+def test_a_serial_that_goes_backwards_is_refused(start_daemon, index, wheel, form, restarted):
     """An old copy from a mirror that lags would hide releases, and undo yanks."""
     daemon = start_daemon(index.route(ttl="400ms", stale_while_refreshing="0s", patience="5s"))
     wheel.yanked = "yes, withdrawn"
     first = daemon.get(PAGE, [FORMS[form]])
     project = index.projects["demo"]
     project.serial, wheel.yanked = 999, False
+    if restarted:
+        daemon.restart()
     time.sleep(0.6)
     answer = daemon.get(PAGE, [FORMS[form]])
     assert (answer.status, answer.body) == (200, first.body)

@@ -300,3 +300,16 @@ def test_a_clients_credentials_go_nowhere_in_service_mode(cache, index, wheel, w
     for seen in index.requests:
         for name in ("Authorization", "Cookie", "Proxy-Authorization"):
             assert seen.header(name) is None
+
+
+def test_a_links_secrets_are_in_no_log(cache, index):
+    """Links of some indexes are signed: who knows the query may fetch."""
+    signed = make_wheel("demo")
+    signed.url = f"{index.files.url}/get/{signed.filename}?X-Signature=5ecretOfTheLink"
+    index.add("demo", signed)
+    index.files.script(f"/get/{signed.filename}", Reply(body=signed.data))
+    link = links(cache.get(PAGE, [ACCEPT_JSON]), PAGE)[signed.filename]
+    assert cache.completed(link.target) == signed.data
+    assert "5ecretOfTheLink" in index.files.requests[0].target
+    cache.stop()
+    assert "5ecret" not in cache.process.errors() + cache.process.output()

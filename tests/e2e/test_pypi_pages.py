@@ -7,7 +7,8 @@ import urllib.parse
 
 import pytest
 
-from harness.faulty import Reply
+from harness.faulty import Gate, Reply
+from harness.httpclient import Crowd, fetch
 from harness.net import free_port, until
 from harness.pypi_index import (ACCEPT_HTML, ACCEPT_JSON, ACCEPT_PIP, HTML_TYPE, JSON_TYPE,
                                 PLAIN_HTML, Upload, hexdigest, make_wheel)
@@ -331,6 +332,60 @@ def test_one_upstream_request_serves_all_codings_of_a_form(own_cache, own_index)
         for _ in range(2):
             decoded(own_cache.get(PAGE, [ACCEPT_JSON, ("Accept-Encoding", coding)]))
     assert len(own_index.pages.requests) == 1
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_crowd_for_a_cold_page_costs_one_request(own_cache, own_index, form):
+    bodies = Crowd(32).run(lambda _: own_cache.completed(PAGE, [FORMS[form]]))
+    assert len(set(bodies)) == 1 and bodies[0]
+    assert len(own_index.pages.requests) == 1
+
+
+def test_a_page_streams(own_cache, own_index):
+    """The first files arrive while the upstream holds back the rest."""
+    own_index.add("long", *(make_wheel("long", f"1.{number}") for number in range(500)))
+    body, gate = own_index.json_page("long"), Gate()
+    own_index.pages.script("/simple/long/", Reply(
+        headers={"Content-Type": JSON_TYPE}, body=body, hold_at=len(body) // 2, gate=gate))
+    with own_cache.connect() as client:
+        client.request("GET", "/pypi/simple/long/", [ACCEPT_JSON])
+        head = client.read_head()
+        parts = client.body_parts(head)
+        received = next(parts)
+        gate.open()
+        assert restored(received + b"".join(parts)) == body
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_writes_are_refused_in_words(cache, index, method):
+    index.forget()
+    answer = fetch(cache.address, method, "/pypi/", body=b"a wheel")
+    assert answer.status == 405 and "GET" in answer.header("Allow")
+    assert answer.header("Content-Type").split(";")[0] == "text/plain" and answer.body
+    assert index.requests == []
+
+
+# -- which upstream -------------------------------------------------------------------------
+
+def test_the_next_upstream_is_asked_when_one_fails(start_daemon, make_index, own_index):
+    """Links of its pages lead to its own files."""
+    first = make_index()
+    first.fail(Reply(503))
+    own_index.own_files = True
+    daemon = start_daemon(first.route(upstreams=[{"url": first.url}, {"url": own_index.url}]))
+    upload = own_index.projects["demo"].uploads[0]
+    assert links(daemon.get(PAGE, [ACCEPT_JSON]), PAGE)[upload.filename].target == \
+        own_index.target("demo", upload)
+    assert daemon.completed(own_index.target("demo", upload)) == upload.data
+
+
+def test_an_upstream_may_be_the_simple_index_itself(start_daemon, own_index):
+    """As indexes that live below a path of their own are."""
+    daemon = start_daemon(own_index.route(upstreams=[{"url": f"{own_index.url}/simple"}]))
+    upload = own_index.projects["demo"].uploads[0]
+    target = links(daemon.get(PAGE, [ACCEPT_JSON]), PAGE)[upload.filename].target
+    assert daemon.completed(target) == upload.data
+    assert daemon.get("/pypi/pypi/demo/json").status == 404
 
 
 # -- where the route is ---------------------------------------------------------------------

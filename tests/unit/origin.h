@@ -80,19 +80,25 @@ static inline void fill_with_noise(char *p, size_t n, uint64_t seed)
     }
 }
 
-/* New bytes, with another digest and ETag. */
-static inline void origin_change(struct origin *o, unsigned seed, size_t n)
+/* Other bytes, which become the origin's own, with their digest and an ETag. */
+static inline void origin_put(struct origin *o, char *bytes, size_t n, unsigned version)
 {
-    char *bytes = malloc(n + 1);
-    fill_with_noise(bytes, n, seed);
     pthread_mutex_lock(&o->lock);
     free(o->bytes);
     o->bytes = bytes;
     o->n = n;
     o->digest = (struct digest){.algo = DIGEST_SHA256};
     sha256(bytes, n, o->digest.bytes);
-    snprintf(o->etag, sizeof o->etag, "\"v%u-%zu\"", seed, n);
+    snprintf(o->etag, sizeof o->etag, "\"v%u-%zu\"", version, n);
     pthread_mutex_unlock(&o->lock);
+}
+
+/* New bytes, with another digest and ETag. */
+static inline void origin_change(struct origin *o, unsigned seed, size_t n)
+{
+    char *bytes = malloc(n + 1);
+    fill_with_noise(bytes, n, seed);
+    origin_put(o, bytes, n, seed);
 }
 
 static inline void origin_script(struct origin *o, const struct act *gets, size_t count)

@@ -220,7 +220,9 @@ static void test_a_foreign_place_gets_no_credentials(void **state)
     assert_non_null(strstr(p.foreign->heads[0], "GET /a?b=c HTTP"));
     assert_null(strstr(p.foreign->heads[0], "Authorization"));
     ask_at(&p, p.foreign, "127.0.0.1", "/401"); /* nor when it asks for them */
-    assert_int_equal(p.r.result, ERR_UPSTREAM);
+    assert_int_equal(p.r.result, ERR_OK);
+    assert_int_equal(p.r.status, 401);
+    assert_true(p.r.refused);
     assert_int_equal(server_requests(p.foreign), 2);
     assert_null(strstr(p.foreign->heads[1], "Authorization"));
     assert_int_equal(server_requests(p.upstream), 0);

@@ -172,9 +172,10 @@ class Daemon:
     def open_descriptors(self) -> int:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
-    def resident_kib(self) -> int:
+    def resident_kib(self, field: str = "VmRSS") -> int:
+        """The memory in use now, or at its highest (VmHWM)."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1])
+        return int(re.search(rf"{field}:\s+(\d+) kB", status)[1])
 
 
 def check_config(file: Path):
