@@ -135,6 +135,8 @@ enum step_result fetch_step_pick(struct fetch *f)
         return pick_foreign(f);
     while (f->tried < set->n) {
         struct upstream *u = &set->v[f->tried++];
+        if (f->origin && u != f->origin)
+            continue;
         enum health_pass pass =
             health_try(&u->health, clock_mono_ms(), 2 * f->uplink->response_timeout_ms);
         if (pass == HEALTH_DOWN) {
@@ -142,7 +144,7 @@ enum step_result fetch_step_pick(struct fetch *f)
             err_set(&f->info, ERR_UPSTREAM, "%.*s is known to be down", SLICE_ARG(u->base.host));
             continue;
         }
-        if (f->once)
+        if (f->once || f->origin)
             f->tried = set->n;
         if (!fetch_place_begin(f, u, pass == HEALTH_PROBE))
             return fetch_give_up(f, ERR_PROTO, "not a path that can be asked for");

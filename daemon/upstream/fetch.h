@@ -111,8 +111,9 @@ struct fetch {
     const struct fetch_ops *ops;
     void *arg;
     struct fetch_request ask;
-    bool once;    /* the method may change something: one upstream, one try */
-    bool foreign; /* ask.url is below no upstream's base */
+    bool once;               /* the method may change something: one upstream, one try */
+    struct upstream *origin; /* ask.url is there, though not below its base; or NULL */
+    bool foreign;            /* ask.url is at no upstream's origin */
     struct arena arena;
 
     enum fetch_step step;

@@ -18,6 +18,15 @@ static struct slice path_below(const struct upstream *u, const struct http_url *
     return slice_from(url->path, base.n);
 }
 
+/* Whose origin the URL is at, outside of the base; NULL: nobody's. */
+static struct upstream *upstream_at(const struct upstream_set *set, const struct http_url *url)
+{
+    for (size_t i = 0; i < set->n; i++)
+        if (http_url_same_origin(url, &set->v[i].base) && http_path_is_clean(url->path))
+            return &set->v[i];
+    return NULL;
+}
+
 bool fetch_place_find(struct fetch *f)
 {
     const struct upstream_set *set = f->ask.set;
@@ -35,7 +44,8 @@ bool fetch_place_find(struct fetch *f)
             return f->ask.path.p != NULL;
         }
     }
-    f->foreign = true;
+    f->origin = upstream_at(set, &url);
+    f->foreign = !f->origin;
     return true;
 }
 
@@ -56,8 +66,10 @@ bool fetch_place_begin(struct fetch *f, struct upstream *u, bool probe)
     *t = (struct fetch_try){.upstream = u, .host = u->base.host, .probe = probe};
     t->scope = bearer_scope_sorted(&f->try_arena, f->ask.scope);
     upstream_auth_known(u, &f->try_arena, &t->auth);
-    return begin_at(f, arena_printf(&f->try_arena, "%s%.*s", u->url, SLICE_ARG(f->ask.path))) &&
-           t->scope.p;
+    struct slice url = f->origin
+                           ? arena_printf(&f->try_arena, "%.*s", SLICE_ARG(f->ask.url))
+                           : arena_printf(&f->try_arena, "%s%.*s", u->url, SLICE_ARG(f->ask.path));
+    return begin_at(f, url) && t->scope.p;
 }
 
 bool fetch_place_begin_foreign(struct fetch *f)

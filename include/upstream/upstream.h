@@ -67,9 +67,10 @@ struct fetch_request {
     struct slice path;        /* raw path and query */
     /*
      * Absolute, instead of path; or empty. What lies below the base of one of the upstreams is
-     * asked of all of them, in order, by its path below the base. Any other place is asked without
-     * credentials, tells nothing about an upstream's health, and may not be at an address that
-     * reaches less far than the upstreams (address.h).
+     * asked of all of them, in order, by its path below the base; what is elsewhere at the origin
+     * of one, of that one alone. Any other place is asked without credentials, tells nothing about
+     * an upstream's health, and may not be at an address that reaches less far than the upstreams
+     * (address.h).
      */
     struct slice url;
     bool any_status;            /* a 4xx or 5xx of the last upstream is given with its body, too */

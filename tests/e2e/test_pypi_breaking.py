@@ -1,9 +1,9 @@
-"""What takes long on a PyPI route: file hosts whose connections break again and again (a download is
-resumed for a while, with growing pauses, before it is given up), and huge pages."""
+"""What takes long on a PyPI route: file hosts whose connections break again and again (a download
+is resumed for a while, with growing pauses, before it is given up), hangs, and huge pages."""
 
 import pytest
 
-from harness.faulty import Reply
+from harness.faulty import Reply, hanging
 from harness.httpclient import Crowd, digest_of, download
 from harness.paths import sanitized
 from harness.pypi_index import ACCEPT_JSON, JSON_TYPE
@@ -31,6 +31,13 @@ def test_a_file_that_breaks_is_whole_or_an_error(start_daemon, index, wheel, whe
     for _ in range(2):
         answer = daemon.get(wheel_target)
         assert (answer.status, answer.complete, answer.body) == (200, True, wheel.data)
+
+
+def test_a_relay_of_a_hanging_upstream_ends(start_daemon, index, wheel_target):
+    daemon = start_daemon(index.route(cache=False), egress={"response_timeout": "1s"})
+    index.fail(hanging())
+    for target in ("/pypi/simple/demo/", wheel_target):
+        assert daemon.get(target, [ACCEPT_JSON]).status in (502, 503, 504)
 
 
 def huge_page(index, size: int) -> bytes:

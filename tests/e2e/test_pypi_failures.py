@@ -10,7 +10,8 @@ from harness.images import random_bytes
 from harness.net import until
 from harness.pypi_index import ACCEPT_HTML, ACCEPT_JSON, JSON_TYPE, hexdigest
 
-pytestmark = pytest.mark.quick
+quick = pytest.mark.quick
+full = pytest.mark.full
 
 PAGE = "/pypi/simple/demo/"
 FORMS = {"json": ACCEPT_JSON, "html": ACCEPT_HTML}
@@ -48,6 +49,7 @@ LIES = {
 }
 
 
+@quick
 @pytest.mark.parametrize("lie", LIES)
 def test_no_client_completes_a_wrong_file(cache, index, wheel, wheel_target, lie):
     """Nothing wrong is stored, and the next honest attempt succeeds."""
@@ -62,6 +64,7 @@ def test_no_client_completes_a_wrong_file(cache, index, wheel, wheel_target, lie
 HASHES = ["md5", "sha1", "sha224", "sha256", "sha384", "sha512"]
 
 
+@quick
 @pytest.mark.parametrize("kind", HASHES)
 @pytest.mark.parametrize("form", FORMS)
 def test_a_file_that_is_not_what_the_page_lists_is_refused(cache, index, wheel, wheel_target, kind,
@@ -71,11 +74,13 @@ def test_a_file_that_is_not_what_the_page_lists_is_refused(cache, index, wheel, 
     assert not any(name.startswith("blobs/") for name in cache.stored_files())
 
 
+@quick
 def test_a_weak_hash_that_is_right_does_not_outvote_a_strong_one(cache, wheel, wheel_target):
     wheel.hashes = {"md5": hexdigest(wheel.data, "md5"), "sha256": hexdigest(b"other")}
     assert cache.completed(wheel_target) is None
 
 
+@quick
 @pytest.mark.parametrize("kind", [*HASHES, "blake2b"])
 def test_every_kind_of_hash_that_pages_list_serves(cache, wheel, wheel_target, kind):
     """One that is not computed here is no reason to refuse: the client checks it."""
@@ -83,12 +88,14 @@ def test_every_kind_of_hash_that_pages_list_serves(cache, wheel, wheel_target, k
     assert cache.completed(wheel_target) == wheel.data
 
 
+@quick
 @pytest.mark.parametrize("size", [1, 199_999])
 def test_a_file_that_is_longer_than_listed_is_refused(cache, wheel, wheel_target, size):
     wheel.size = size
     assert cache.completed(wheel_target) is None
 
 
+@quick
 def test_a_file_that_is_shorter_than_listed_is_refused(cache, wheel, wheel_target):
     """No hash vouches for it."""
     wheel.hashes, wheel.size = {}, len(wheel.data) + 1
@@ -105,13 +112,32 @@ FAILURES = {
 TARGETS = {"page": PAGE, "list": "/pypi/simple/", "legacy": "/pypi/pypi/demo/json"}
 
 
-# Every failure of one kind of page, two failures of the others.
+# Every failure of one kind of page, two failures of the others; and those that take no time.
 MATRIX = [(what, failure) for what in [*TARGETS, "file", "metadata"] for failure in FAILURES
           if what == "page" or failure in ("503", "hang")]
+QUICK = [("page", "429"), ("page", "500"), ("page", "closed"), ("list", "503"), ("file", "503")]
+SLOW = [row for row in MATRIX if row not in QUICK]
 
 
-@pytest.mark.parametrize("what, failure", MATRIX)
+def check_unavailable(answer):
+    assert answer.status == 503
+    assert answer.header("Content-Type").split(";")[0] == "text/plain"
+    assert int(answer.header("Retry-After")) > 0
+
+
+@quick
+@pytest.mark.parametrize("what, failure", QUICK)
 def test_what_is_not_held_is_503_and_never_404(cache, index, wheel_target, what, failure):
+    check_not_held(cache, index, wheel_target, what, failure)
+
+
+@full
+@pytest.mark.parametrize("what, failure", SLOW)
+def test_what_is_not_held_is_503_and_never_404_either(cache, index, wheel_target, what, failure):
+    check_not_held(cache, index, wheel_target, what, failure)
+
+
+def check_not_held(cache, index, wheel_target, what: str, failure: str):
     index.fail(FAILURES[failure])
     target = {**TARGETS, "file": wheel_target, "metadata": f"{wheel_target}.metadata"}[what]
     begin = time.monotonic()
@@ -119,6 +145,7 @@ def test_what_is_not_held_is_503_and_never_404(cache, index, wheel_target, what,
     assert time.monotonic() - begin < 6
 
 
+@full
 def test_an_upstream_that_comes_back_is_used_again(cache, index, wheel, wheel_target):
     index.fail(Reply(503))
     for _ in range(3):
@@ -128,26 +155,36 @@ def test_an_upstream_that_comes_back_is_used_again(cache, index, wheel, wheel_ta
           0.1)
 
 
-def check_unavailable(answer):
-    assert answer.status == 503
-    assert answer.header("Content-Type").split(";")[0] == "text/plain"
-    assert int(answer.header("Retry-After")) > 0
-
-
-@pytest.mark.parametrize("failure", FAILURES)
+@quick
+@pytest.mark.parametrize("failure", [name for name in FAILURES if name != "hang"])
 def test_a_file_of_a_held_page_is_503_when_its_host_fails(cache, index, wheel_target, failure):
     assert cache.completed(PAGE, [ACCEPT_JSON])
     index.files.fallback = FAILURES[failure]
     check_unavailable(cache.get(wheel_target))
 
 
+@pytest.fixture
+def stale_soon(start_daemon, index):
+    return start_daemon(index.route(ttl="300ms", stale_while_refreshing="0s", patience="500ms"))
+
+
+@quick
+@pytest.mark.parametrize("what, failure", [("page", "500"), ("page", "hang")])
+def test_what_is_held_is_served_within_patience(stale_soon, index, wheel, what, failure):
+    check_held(stale_soon, index, what, failure)
+
+
+@full
 @pytest.mark.parametrize("what, failure", [row for row in MATRIX if row[0] in TARGETS])
-def test_what_is_held_is_served_within_patience(start_daemon, index, wheel, what, failure):
-    daemon = start_daemon(index.route(ttl="400ms", stale_while_refreshing="0s", patience="500ms"))
+def test_what_is_held_is_served_whatever_fails(stale_soon, index, wheel, what, failure):
+    check_held(stale_soon, index, what, failure)
+
+
+def check_held(daemon, index, what: str, failure: str):
     first = daemon.get(TARGETS[what], [ACCEPT_JSON])
     assert first.status == 200
     index.fail(FAILURES[failure])
-    time.sleep(0.6)
+    time.sleep(0.4)
     begin = time.monotonic()
     answer = daemon.get(TARGETS[what], [ACCEPT_JSON])
     assert time.monotonic() - begin < 2, "patience was 500 ms"
@@ -155,15 +192,16 @@ def test_what_is_held_is_served_within_patience(start_daemon, index, wheel, what
     assert "hit" in answer.cache and int(answer.cache["ttl"]) < 0
 
 
-def test_a_file_of_a_stale_page_is_served_when_only_the_index_is_down(start_daemon, index, wheel,
+@quick
+def test_a_file_of_a_stale_page_is_served_when_only_the_index_is_down(stale_soon, index, wheel,
                                                                       wheel_target):
-    daemon = start_daemon(index.route(ttl="400ms", stale_while_refreshing="0s", patience="500ms"))
-    assert daemon.completed(PAGE, [ACCEPT_JSON])
+    assert stale_soon.completed(PAGE, [ACCEPT_JSON])
     index.pages.fallback = Reply(503)
-    time.sleep(0.6)
-    assert daemon.completed(wheel_target) == wheel.data
+    time.sleep(0.4)
+    assert stale_soon.completed(wheel_target) == wheel.data
 
 
+@quick
 @pytest.mark.parametrize("status", [404, 410])
 def test_a_file_that_is_gone_upstream_is_404(cache, index, wheel, wheel_target, status):
     index.files.script(wheel.path, Reply(status))
@@ -172,6 +210,7 @@ def test_a_file_that_is_gone_upstream_is_404(cache, index, wheel, wheel_target, 
     until(lambda: cache.completed(wheel_target) == wheel.data, 10, "the file to be found", 0.2)
 
 
+@quick
 @pytest.mark.parametrize("status", [401, 403])
 def test_what_the_upstream_denies_is_403(cache, index, wheel, wheel_target, status):
     denial = Reply(status, {"WWW-Authenticate": 'Basic realm="realm of the upstream"'})
@@ -209,17 +248,27 @@ BAD_PAGES = {
 }
 
 
-@pytest.mark.parametrize("bad", BAD_PAGES)
-def test_a_bad_page_replaces_no_held_one(start_daemon, index, wheel, wheel_target, bad):
-    daemon = start_daemon(index.route(ttl="400ms", stale_while_refreshing="0s", patience="500ms"))
-    first = daemon.get(PAGE, [ACCEPT_JSON])
-    index.pages.script("/simple/demo/", BAD_PAGES[bad])
-    time.sleep(0.6)
-    answer = daemon.get(PAGE, [ACCEPT_JSON])
-    assert (answer.status, answer.body) == (200, first.body)
-    assert daemon.completed(wheel_target) == wheel.data
+@quick
+def test_bad_pages_replace_no_held_ones(stale_soon, index):
+    """Each of its own project, all at once."""
+    pages = {f"/pypi/simple/bad-{number}/": bad for number, bad in enumerate(BAD_PAGES)}
+    for target in pages:
+        index.add_wheel(target.split("/")[3])
+    held = {target: stale_soon.completed(target, [ACCEPT_JSON]) for target in pages}
+    assert all(held.values())
+    for target, bad in pages.items():
+        index.pages.script(target.removeprefix("/pypi"), BAD_PAGES[bad])
+    index.forget()
+    time.sleep(0.4)
+    for target, bad in pages.items():
+        assert stale_soon.completed(target, [ACCEPT_JSON]) == held[target], bad
+        assert index.pages.seen("GET", target.removeprefix("/pypi")), f"{bad}: was not asked for"
+        name = target.split("/")[3]
+        wheel = index.projects[name].uploads[0]
+        assert stale_soon.completed(index.target(name, wheel)) == wheel.data, bad
 
 
+@quick
 @pytest.mark.parametrize("bad", BAD_PAGES)
 def test_a_bad_page_is_not_completed_nor_kept(cache, index, wheel, wheel_target, bad):
     index.pages.script("/simple/demo/", BAD_PAGES[bad])
@@ -230,21 +279,30 @@ def test_a_bad_page_is_not_completed_nor_kept(cache, index, wheel, wheel_target,
     assert cache.completed(wheel_target) == wheel.data
 
 
-@pytest.mark.parametrize("restarted", [False, True])
+@quick
 @pytest.mark.parametrize("form", FORMS)
-def test_a_serial_that_goes_backwards_is_refused(start_daemon, index, wheel, form, restarted):
+def test_a_serial_that_goes_backwards_is_refused(start_daemon, index, wheel, form):
+    check_serial(start_daemon, index, wheel, FORMS[form], lambda daemon: None)
+
+
+@full
+@pytest.mark.parametrize("form", FORMS)
+def test_a_serial_is_remembered_after_a_restart(start_daemon, index, wheel, form):
+    check_serial(start_daemon, index, wheel, FORMS[form], lambda daemon: daemon.restart())
+
+
+def check_serial(start_daemon, index, wheel, accept, interlude):
     """An old copy from a mirror that lags would hide releases, and undo yanks."""
-    daemon = start_daemon(index.route(ttl="400ms", stale_while_refreshing="0s", patience="5s"))
+    daemon = start_daemon(index.route(ttl="300ms", stale_while_refreshing="0s", patience="5s"))
     wheel.yanked = "yes, withdrawn"
-    first = daemon.get(PAGE, [FORMS[form]])
+    first = daemon.get(PAGE, [accept])
     project = index.projects["demo"]
     project.serial, wheel.yanked = 999, False
-    if restarted:
-        daemon.restart()
-    time.sleep(0.6)
-    answer = daemon.get(PAGE, [FORMS[form]])
+    interlude(daemon)
+    time.sleep(0.4)
+    answer = daemon.get(PAGE, [accept])
     assert (answer.status, answer.body) == (200, first.body)
     assert answer.header("X-PyPI-Last-Serial") == "1000"
     project.serial = 1001
-    until(lambda: b"withdrawn" not in daemon.get(PAGE, [FORMS[form]]).body, 10, "the new page", 0.2)
-    assert daemon.get(PAGE, [FORMS[form]]).header("X-PyPI-Last-Serial") == "1001"
+    until(lambda: b"withdrawn" not in daemon.get(PAGE, [accept]).body, 10, "the new page", 0.1)
+    assert daemon.get(PAGE, [accept]).header("X-PyPI-Last-Serial") == "1001"

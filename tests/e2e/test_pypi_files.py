@@ -20,7 +20,7 @@ FORMS = {"json": ACCEPT_JSON, "html": ACCEPT_HTML}
 
 @pytest.fixture
 def cache(start_daemon, index):
-    return start_daemon(index.route(negative_ttl="500ms"))
+    return start_daemon(index.route(negative_ttl="250ms"))
 
 
 # -- what is served -------------------------------------------------------------------------
@@ -81,11 +81,11 @@ def test_what_stands_beside_a_file_is_served_too(cache, index, wheel, wheel_targ
 
 def test_a_provenance_may_change(start_daemon, index, wheel, wheel_target):
     wheel.provenance = f"{index.files.url}{wheel.path}.provenance"
-    daemon = start_daemon(index.route(ttl="400ms", stale_while_refreshing="0s"))
+    daemon = start_daemon(index.route(ttl="300ms", stale_while_refreshing="0s"))
     assert daemon.completed(f"{wheel_target}.provenance") == b'{"version": 1}'
     index.files.script(f"{wheel.path}.provenance", Reply(body=b'{"version": 2}'))
     until(lambda: daemon.completed(f"{wheel_target}.provenance") == b'{"version": 2}', 10,
-          "the new provenance", 0.2)
+          "the new provenance", 0.1)
 
 
 @pytest.mark.parametrize("listed, asked", [
@@ -151,9 +151,9 @@ def test_a_file_newer_than_the_held_page_is_found(cache, index):
     new = make_wheel("demo", "2.0")
     assert cache.get(index.target("demo", new)).status == 404
     index.upload("demo", new)
-    time.sleep(0.7)
+    time.sleep(0.35)
     assert cache.completed(index.target("demo", new)) == new.data
-    time.sleep(0.7)
+    time.sleep(0.35)
     index.forget()
     for _ in range(10):
         assert cache.get(index.target("demo", make_wheel("demo", "3.0"))).status == 404

@@ -113,11 +113,11 @@ def test_what_html_says_of_a_file_is_kept(cache):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_yank_is_undone_when_the_upstream_undoes_it(start_daemon, own_index, form):
-    daemon = start_daemon(own_index.route(ttl="400ms", stale_while_refreshing="0s", patience="5s"))
+    daemon = start_daemon(own_index.route(ttl="300ms", stale_while_refreshing="0s", patience="5s"))
     before = daemon.get(PAGE, [FORMS[form]]).body
     own_index.projects["demo"].uploads[1].yanked = False
     assert b"really" in before
-    until(lambda: b"really" not in daemon.get(PAGE, [FORMS[form]]).body, 10, "no yank", 0.2)
+    until(lambda: b"really" not in daemon.get(PAGE, [FORMS[form]]).body, 10, "no yank", 0.1)
 
 
 @pytest.mark.parametrize("accept, form", [
@@ -283,9 +283,9 @@ def test_pages_are_gzip_coded_for_who_takes_it(own_cache, own_index, form, upstr
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_refresh_asks_with_the_upstreams_own_validator(start_daemon, own_index, form):
-    daemon = start_daemon(own_index.route(ttl="400ms", stale_while_refreshing="0s", patience="5s"))
+    daemon = start_daemon(own_index.route(ttl="300ms", stale_while_refreshing="0s", patience="5s"))
     first = daemon.get(PAGE, [FORMS[form]])
-    time.sleep(0.6)
+    time.sleep(0.4)
     own_index.forget()
     again = daemon.get(PAGE, [FORMS[form]])
     assert (again.body, again.header("ETag")) == (first.body, first.header("ETag"))
@@ -295,12 +295,12 @@ def test_a_refresh_asks_with_the_upstreams_own_validator(start_daemon, own_index
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_new_file_shows_after_the_ttl(start_daemon, own_index, form):
-    daemon = start_daemon(own_index.route(ttl="400ms", stale_while_refreshing="0s", patience="5s"))
+    daemon = start_daemon(own_index.route(ttl="300ms", stale_while_refreshing="0s", patience="5s"))
     first = daemon.get(PAGE, [FORMS[form]])
     new = make_wheel("demo", "9.0")
     own_index.upload("demo", new)
     until(lambda: new.filename in links(daemon.get(PAGE, [FORMS[form]]), PAGE), 10,
-          "the new file", 0.2)
+          "the new file", 0.1)
     second = daemon.get(PAGE, [FORMS[form]])
     assert second.header("ETag") != first.header("ETag")
     assert daemon.get(links(second, PAGE)[new.filename].target).body == new.data

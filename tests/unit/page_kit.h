@@ -9,6 +9,7 @@
 #include "base/gzip.h"
 #include "engine_kit.h"
 
+#include <assert.h>
 #include <ctype.h>
 
 enum { PAGE_FLAW = 1, PAGE_LINE_MAX = 512, SMALL = 5000, LARGE = 300000 };
@@ -51,7 +52,7 @@ static inline void pass_reader_gate(void)
 static inline enum err shout_feed(void *state, struct slice bytes, struct buf *out)
 {
     const struct page_state *s = state;
-    assert_null(s->reading->fact);
+    assert(!s->reading->fact);
     pass_reader_gate();
     for (size_t i = 0; i < bytes.n; i++) {
         char c = (char)toupper((unsigned char)bytes.p[i]);
@@ -92,7 +93,7 @@ static inline void find_in_line(const struct page_state *s)
 static inline enum err find_feed(void *state, struct slice bytes, struct buf *out)
 {
     struct page_state *s = state;
-    assert_null(out);
+    assert(!out); /* of a thread of the pool */
     pass_reader_gate();
     for (size_t i = 0; i < bytes.n; i++) {
         if (bytes.p[i] == PAGE_FLAW)
@@ -112,7 +113,7 @@ static inline enum err find_feed(void *state, struct slice bytes, struct buf *ou
 static inline enum err find_finish(void *state, struct buf *out)
 {
     const struct page_state *s = state;
-    assert_null(out);
+    assert(!out);
     return s->n ? ERR_CORRUPT : ERR_OK;
 }
 
@@ -209,21 +210,19 @@ static inline int pages_end(void **state)
 
 /* --- plans --- */
 
-#define PAGE_PLAN(path, name, ...)                                                                 \
+#define PAGE_PLAN(kind_, path, name, credential_)                                                  \
     {                                                                                              \
-        .kind = PLAN_CACHED, .render_error = no_page, .resource = SLICE(name),                     \
+        .kind = kind_, .render_error = no_page, .resource = SLICE(name),                           \
         .variant = SLICE("plain"), .upstream_path = SLICE(path), .takes_gzip = true,               \
         .accepts_any = true, .refresh = REFRESH_CONDITIONAL, .max_size = 4 << 20,                  \
-        .bare_content_type = true, .check = &finder, __VA_ARGS__                                   \
+        .bare_content_type = true, .check = &finder, .credential = SLICE(credential_)              \
     }
 
-static const struct plan page_plan = PAGE_PLAN("/v2/page", "page", );
-static const struct plan other_plan = PAGE_PLAN("/v2/other", "other", );
-static const struct plan relayed_page_plan = PAGE_PLAN("/v2/page", "page", .kind = PLAN_RELAYED);
-static const struct plan anns_page_plan =
-    PAGE_PLAN("/v2/page", "page", .credential = SLICE("Basic ann"));
-static const struct plan bobs_page_plan =
-    PAGE_PLAN("/v2/page", "page", .credential = SLICE("Basic bob"));
+static const struct plan page_plan = PAGE_PLAN(PLAN_CACHED, "/v2/page", "page", "");
+static const struct plan other_plan = PAGE_PLAN(PLAN_CACHED, "/v2/other", "other", "");
+static const struct plan relayed_page_plan = PAGE_PLAN(PLAN_RELAYED, "/v2/page", "page", "");
+static const struct plan anns_page_plan = PAGE_PLAN(PLAN_CACHED, "/v2/page", "page", "Basic ann");
+static const struct plan bobs_page_plan = PAGE_PLAN(PLAN_CACHED, "/v2/page", "page", "Basic bob");
 
 #define MADE_VARIANT "shout|plain"
 

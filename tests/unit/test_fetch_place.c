@@ -7,6 +7,7 @@
 struct below_row {
     const char *base, *url;
     const char *path; /* NULL: foreign */
+    bool at_origin;   /* though not below the base */
 };
 
 /* A set of up to two upstreams at these URLs. */
@@ -34,14 +35,14 @@ static void test_what_is_below_a_base(void **state)
         {"https://h.test", "https://H.test:443/a", "/a"},
         {"https://h.test/base", "https://h.test/base/a%2Fb", "/a%2Fb"},
         {"https://h.test/base/", "https://h.test/base/a", "/a"},
-        {"https://h.test/base", "https://h.test/base", NULL},
-        {"https://h.test/base", "https://h.test/base?x", NULL},
-        {"https://h.test/base", "https://h.test/based/a", NULL},
-        {"https://h.test/base", "https://h.test/Base/a", NULL},
+        {"https://h.test/base", "https://h.test/base", NULL, true},
+        {"https://h.test/base", "https://h.test/base?x", NULL, true},
+        {"https://h.test/base", "https://h.test/based/a", NULL, true},
+        {"https://h.test/base", "https://h.test/Base/a", NULL, true},
         {"https://h.test/base", "https://h.test/base/../a", NULL},
         {"https://h.test/base", "https://h.test/base/%2e%2E/a", NULL},
         {"https://h.test/base", "https://h.test/base/x/..%2fa", NULL},
-        {"https://h.test/base", "https://h.test/a?/base/", NULL},
+        {"https://h.test/base", "https://h.test/a?/base/", NULL, true},
         {"https://h.test", "http://h.test/a", NULL},
         {"https://h.test", "https://h.test:444/a", NULL},
         {"https://h.test", "https://h.test.evil.test/a", NULL},
@@ -53,7 +54,8 @@ static void test_what_is_below_a_base(void **state)
         struct fetch f = {.ask = {.set = set, .url = slice_str(row->url)}};
         arena_init(&f.arena, NULL, 0, 4096);
         assert_true(fetch_place_find(&f));
-        if (f.foreign != !row->path || (row->path && !slice_eq(f.ask.path, slice_str(row->path))))
+        if (f.foreign != (!row->path && !row->at_origin) || (f.origin != NULL) != row->at_origin ||
+            (row->path && !slice_eq(f.ask.path, slice_str(row->path))))
             fail_msg("%s below %s: %.*s", row->url, row->base, SLICE_ARG(f.ask.path));
         arena_reset(&f.arena);
         upstream_set_free(&set);
@@ -207,6 +209,30 @@ static void test_an_upstreams_own_url_is_asked_as_its_path(void **state)
     assert_non_null(strstr(p.upstream->heads[0], "\r\nAuthorization: Bearer client\r\n"));
     fetched_free(&p.r);
     places_close(&p);
+}
+
+/* Some keep files beside their index: the credentials are for the whole of the origin. */
+static void test_a_url_beside_the_base_gets_credentials(void **state)
+{
+    (void)state;
+    struct server *s = server_start(answer_place, NULL);
+    char base[64], url[64];
+    snprintf(base, sizeof base, "http://127.0.0.1:%u/index", s->port);
+    snprintf(url, sizeof url, "http://127.0.0.1:%u/files/a", s->port);
+    struct upstream_set *set = set_at("http://127.0.0.1:1", base);
+    struct tokens *tokens = tokens_new();
+    struct fetched r = {.status = 0};
+    struct fetch_request request = {
+        .set = set, .url = slice_str(url), .authorization = SLICE("Bearer client")};
+    run_fetch(&request, &kit_options, tokens, &r);
+    check_body(&r, "here");
+    assert_int_equal(server_requests(s), 1);
+    assert_non_null(strstr(s->heads[0], "GET /files/a HTTP"));
+    assert_non_null(strstr(s->heads[0], "\r\nAuthorization: Bearer client\r\n"));
+    fetched_free(&r);
+    tokens_free(&tokens);
+    upstream_set_free(&set);
+    server_stop(s);
 }
 
 static void test_a_foreign_place_gets_no_credentials(void **state)
@@ -376,6 +402,7 @@ int main(void)
         cmocka_unit_test(test_where_foreign_places_may_be),
         cmocka_unit_test(test_reach_is_learned),
         cmocka_unit_test(test_an_upstreams_own_url_is_asked_as_its_path),
+        cmocka_unit_test(test_a_url_beside_the_base_gets_credentials),
         cmocka_unit_test(test_a_foreign_place_gets_no_credentials),
         cmocka_unit_test(test_credentials_do_not_come_back_by_a_redirect),
         cmocka_unit_test(test_a_foreign_place_tells_nothing_about_the_upstreams),
