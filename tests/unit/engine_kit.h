@@ -42,6 +42,7 @@ struct site {
     struct server *server;
     struct seat seats[SEATS];
     struct guest *guests; /* the test's thread only */
+    bool stopping;
     pthread_mutex_t lock; /* of what guests have seen */
 };
 
@@ -160,10 +161,18 @@ static inline void stop_worker(void *arg)
     engine_worker_stop(seat->worker, seat_is_idle, seat);
 }
 
-static inline void site_stop_workers(struct site *s)
+/* Without waiting for it. */
+static inline void site_order_stop(struct site *s)
 {
+    s->stopping = true;
     for (int i = 0; i < SEATS; i++)
         call_on(&s->seats[i], stop_worker, &s->seats[i]);
+}
+
+static inline void site_stop_workers(struct site *s)
+{
+    if (!s->stopping)
+        site_order_stop(s);
     for (int i = 0; i < SEATS; i++)
         await(atomic_load(&s->seats[i].idle));
 }

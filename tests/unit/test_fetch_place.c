@@ -6,7 +6,7 @@
 
 struct below_row {
     const char *base, *url;
-    const char *path; /* NULL: foreign */
+    const char *path; /* NULL: not below it */
     bool at_origin;   /* though not below the base */
 };
 
@@ -28,25 +28,25 @@ static void test_what_is_below_a_base(void **state)
 {
     (void)state;
     static const struct below_row rows[] = {
-        {"https://h.test", "https://h.test/a/b?c=d#e", "/a/b?c=d"},
-        {"https://h.test/", "https://h.test/", "/"},
-        {"https://h.test", "https://h.test", "/"},
-        {"https://h.test", "https://h.test?x", "/?x"},
-        {"https://h.test", "https://H.test:443/a", "/a"},
-        {"https://h.test/base", "https://h.test/base/a%2Fb", "/a%2Fb"},
-        {"https://h.test/base/", "https://h.test/base/a", "/a"},
+        {"https://h.test", "https://h.test/a/b?c=d#e", "/a/b?c=d", false},
+        {"https://h.test/", "https://h.test/", "/", false},
+        {"https://h.test", "https://h.test", "/", false},
+        {"https://h.test", "https://h.test?x", "/?x", false},
+        {"https://h.test", "https://H.test:443/a", "/a", false},
+        {"https://h.test/base", "https://h.test/base/a%2Fb", "/a%2Fb", false},
+        {"https://h.test/base/", "https://h.test/base/a", "/a", false},
         {"https://h.test/base", "https://h.test/base", NULL, true},
         {"https://h.test/base", "https://h.test/base?x", NULL, true},
         {"https://h.test/base", "https://h.test/based/a", NULL, true},
         {"https://h.test/base", "https://h.test/Base/a", NULL, true},
-        {"https://h.test/base", "https://h.test/base/../a", NULL},
-        {"https://h.test/base", "https://h.test/base/%2e%2E/a", NULL},
-        {"https://h.test/base", "https://h.test/base/x/..%2fa", NULL},
+        {"https://h.test/base", "https://h.test/base/../a", NULL, false},
+        {"https://h.test/base", "https://h.test/base/%2e%2E/a", NULL, false},
+        {"https://h.test/base", "https://h.test/base/x/..%2fa", NULL, false},
         {"https://h.test/base", "https://h.test/a?/base/", NULL, true},
-        {"https://h.test", "http://h.test/a", NULL},
-        {"https://h.test", "https://h.test:444/a", NULL},
-        {"https://h.test", "https://h.test.evil.test/a", NULL},
-        {"https://h.test", "https://h.tes/t/a", NULL},
+        {"https://h.test", "http://h.test/a", NULL, false},
+        {"https://h.test", "https://h.test:444/a", NULL, false},
+        {"https://h.test", "https://h.test.evil.test/a", NULL, false},
+        {"https://h.test", "https://h.tes/t/a", NULL, false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const struct below_row *row = &rows[i];

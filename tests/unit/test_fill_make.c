@@ -308,13 +308,10 @@ static void test_a_stop_ends_what_is_being_made(void **state)
         await(job_out ? atomic_load(&readers_waiting) == 2 : seen(g, n) > 100000);
         guest_leave(g);
         guest_leave(there);
-        for (int i = 0; i < SEATS; i++)
-            call_on(&the_site.seats[i], stop_worker, &the_site.seats[i]);
+        site_order_stop(&the_site);
         atomic_store(&reader_gate, true);
-        for (int i = 0; i < SEATS; i++)
-            await(atomic_load(&the_site.seats[i].idle));
+        site_stop_workers(&the_site);
         assert_int_equal(made_is_stored(), STORED_NOTHING);
-        the_site.stopped = true;
         pages_end(NULL);
     }
 }
