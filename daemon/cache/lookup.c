@@ -180,9 +180,10 @@ static enum lookup_state give_fill(struct lookup *l, const struct fill_view *vie
         .status_field = cs,
         .body = f->purpose == FILL_ASK ? BODY_NONE : BODY_FILL,
     };
-    if (l->source)
+    if (l->source) {
         l->answer.age_s = l->source->answer.age_s;
-    else if (l->plan->obeys_upstream)
+        l->answer.stale_because_of_failure = l->source->answer.stale_because_of_failure;
+    } else if (l->plan->obeys_upstream)
         l->answer.age_s = obey_age_s(f);
     l->state = LOOKUP_ANSWER;
     return l->state;

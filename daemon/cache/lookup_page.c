@@ -189,7 +189,7 @@ static enum lookup_state not_named(struct lookup *l)
     return lookup_give_error(l, PLAN_ERR_NOT_FOUND, "", NULL);
 }
 
-static enum lookup_state no_page(struct lookup *l)
+static enum lookup_state page_failed(struct lookup *l)
 {
     const struct lookup *page = reading_lookup(l->proof);
     bool has_error = page->state == LOOKUP_ERROR;
@@ -210,7 +210,7 @@ static enum lookup_state judge_proof(struct lookup *l, enum err result)
 {
     const struct plan_fact *fact = reading_fact(l->proof);
     if (result != ERR_OK)
-        return no_page(l);
+        return page_failed(l);
     if (fact->foreign) {
         reading_close(&l->proof);
         return lookup_give_error(l, PLAN_ERR_FOREIGN,

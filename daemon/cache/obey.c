@@ -202,6 +202,8 @@ bool obey_take_fresh(struct lookup *l)
 
 bool obey_turn(struct lookup *l)
 {
+    /* All such entries share one content, which must not be evicted as the oldest. */
+    store_touch(l->worker->reader, &l->held.content, l->now_ms);
     return turn(l, l->held.vary, l->held.fetched_ms);
 }
 

@@ -232,9 +232,12 @@ static enum verdict judge(const struct fetch *f, const struct answer_head *head)
         v = VERDICT_NEGATIVE; /* no others may be tried for this client */
     if (f->foreign && is_refusal(head->status))
         v = VERDICT_NEGATIVE; /* it has no credentials to try, but it is no outage */
+    bool is_plain_403 = head->status == 403 && !http_fields_get(&head->fields, HF_WWW_AUTHENTICATE);
+    if (v == VERDICT_CHALLENGE && f->ask.any_status && is_plain_403)
+        v = VERDICT_NEGATIVE;
     if (v == VERDICT_NEGATIVE && is_last_word(f))
         v = VERDICT_FINAL;
-    if (v == VERDICT_FAILURE && f->ask.any_status && head->status >= 400 && is_last_hope(f))
+    if (v == VERDICT_FAILURE && f->ask.any_status && head->status >= 300 && is_last_hope(f))
         v = VERDICT_FINAL;
     return v;
 }

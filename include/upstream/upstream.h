@@ -73,10 +73,11 @@ struct fetch_request {
      * (address.h).
      */
     struct slice url;
-    bool any_status;            /* a 4xx or 5xx of the last upstream is given with its body, too */
-    struct slice scope;         /* for the token; empty: what the challenge asks */
-    struct slice accept;        /* empty: none */
-    struct slice etag;          /* If-None-Match; empty: none */
+    bool any_status;     /* whatever the last upstream answers is given with its body, too: 4xx,
+                            5xx, a redirect without Location, a 403 without a challenge */
+    struct slice scope;  /* for the token; empty: what the challenge asks */
+    struct slice accept; /* empty: none */
+    struct slice etag;   /* If-None-Match; empty: none */
     struct slice last_modified; /* If-Modified-Since; empty: none */
     uint64_t offset;            /* > 0: Range from here on */
     struct slice if_range;

@@ -205,10 +205,14 @@ def test_absence(site, faulty):
     assert len(faulty.seen(path_part="/untold")) == 1, "an ordinary 404 is remembered for a while"
 
 
-def test_other_statuses_are_passed_on(site, faulty):
-    faulty.script("/a", reply(b"busy", 423, Retry_After="5"))
-    answer = site.get("/site/a")
-    assert (answer.status, answer.body, answer.header("Retry-After")) == (423, b"busy", "5")
+@pytest.mark.parametrize("status", [203, 302, 403, 423])
+def test_other_statuses_are_passed_on(site, faulty, status):
+    faulty.script("/a", reply(b"so it is", status, Retry_After="5"))
+    for _ in range(2):
+        answer = site.get("/site/a")
+        assert (answer.status, answer.body) == (status, b"so it is")
+        assert answer.header("Retry-After") == "5"
+    assert len(faulty.seen()) == 2
 
 
 def test_a_challenge_is_not_passed_on(site, faulty):
@@ -288,6 +292,21 @@ def test_trace_is_refused(site, faulty):
         client.send(request_bytes("TRACE", "/site/a"))
         assert client.response().status == 405
     assert not faulty.seen()
+
+
+# -- without a cache ----------------------------------------------------------------------------
+
+def test_a_route_that_stores_nothing(start_daemon, faulty):
+    daemon = start_daemon(generic(faulty, cache=False, immutable=["**/*.deb"]))
+    body = random_bytes(100_000, "relay")
+    for path in ("/a", "/a.deb"):
+        faulty.script(path, Reply(200, {"Cache-Control": "max-age=60", "ETag": '"1"'}, body))
+        for _ in range(2):
+            answer = daemon.get(f"/site{path}")
+            assert (answer.body, answer.cache["fwd"]) == (body, "bypass")
+        assert daemon.get(f"/site{path}", [("If-None-Match", '"1"')]).status == 304
+    assert len(faulty.seen()) == 6
+    assert daemon.stored_files() == []
 
 
 # -- credentials --------------------------------------------------------------------------------

@@ -21,10 +21,6 @@ EXCEPTIONS = {
         "heuristic-502-not_cached", "heuristic-503-not_cached", "heuristic-504-not_cached",
         "heuristic-599-not_cached", "status-500-stale", "status-502-stale", "status-503-stale",
         "status-504-stale", "status-599-stale", "status-599-must-understand"],
-    # The cache follows redirects itself, on behalf of all clients, and never hands them out.
-    "a redirect without Location leads nowhere: the upstream is at fault": [
-        "status-301-stale", "status-302-stale", "status-303-stale", "status-307-stale",
-        "status-308-stale"],
     # The origin hangs up, and the cache answers 503: the test wants the origin's own count of
     # requests in it, and takes an answer without one for a stored answer. No proxy passes these.
     "the suite takes an error of the cache for a stored answer": [
@@ -39,9 +35,6 @@ EXCEPTIONS = {
     # The test wants `Age: 0,7200` to be fresh; by its own title such an answer is stale, and by
     # its sibling with two lines too. Here any Age that is no single number is.
     "the test contradicts its own title": ["age-parse-prefix"],
-    # The status is passed on. Its body is gone: a refusal may be answered with a token, and is
-    # read to its end before that is known.
-    "the body of a 403 is left out": ["heuristic-403-not_cached"],
 }
 
 

@@ -242,6 +242,22 @@ def test_a_failing_upstream_gives_nothing_to_others(short, index, failure):
             assert short.get(target, [ACCEPT_JSON, *who]).status in (401, 403, 404, 503)
 
 
+def test_what_credentials_brought_is_served_while_the_grant_lasts_and_never_stale(
+        start_daemon, index):
+    long, short = (start_daemon(index.route(auth="passthrough", ttl=ttl, patience="300ms"))
+                   for ttl in ("1h", "300ms"))
+    file = file_target(index, "secret")
+    for daemon in (long, short):
+        fetch_everything(daemon, index, "secret", ALICE)
+    time.sleep(0.4)
+    index.stop()
+    for target in (SECRET, file):
+        assert long.completed(target, [ACCEPT_JSON, *ALICE]), target
+        assert short.get(target, [ACCEPT_JSON, *ALICE]).status == 503, target
+        for daemon in (long, short):
+            assert daemon.get(target, [ACCEPT_JSON, *BOB]).status == 503
+
+
 # -- where credentials go -------------------------------------------------------------------
 
 def secrets() -> list[str]:

@@ -242,6 +242,7 @@ struct guest {
     _Atomic uint64_t appetite; /* how many bytes it takes */
     uint64_t pos, stop;
     bool present;
+    bool only_held;
     /* under the site's lock: */
     unsigned readies; /* answers given: more than one is a defect */
     bool ready;
@@ -466,6 +467,7 @@ static inline void guest_enter(struct guest *g)
                                 .arena = &g->arena,
                                 .id = SLICE("guest"),
                                 .head_only = g->lookup.head_only,
+                                .only_held = g->only_held,
                                 .on_ready = guest_on_ready,
                                 .on_body = guest_on_body};
     g->present = true;

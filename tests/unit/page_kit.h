@@ -77,9 +77,9 @@ static const struct plan_reader shout = {page_begin, shout_feed, shout_finish, p
 /* "name url digest size"; "-" stands for no digest, and for no size. */
 static inline void find_in_line(const struct page_state *s)
 {
-    char name[64], url[256], digest[DIGEST_TEXT_MAX], size[24];
+    char name[64], url[256], digest[160], size[24];
     struct plan_fact *fact = s->reading->fact;
-    if (sscanf(s->line, "%63s %255s %139s %23s", name, url, digest, size) != 4 ||
+    if (sscanf(s->line, "%63s %255s %159s %23s", name, url, digest, size) != 4 ||
         !slice_eq(slice_str(name), s->reading->plan->wanted))
         return;
     fact->found = true;

@@ -510,6 +510,17 @@ struct status_row {
     const char *body;
 };
 
+static bool answer_plain_403(struct visit *v)
+{
+    return answer_text(v, "403 Forbidden", "", "no");
+}
+
+/* A redirect without Location. */
+static bool answer_nowhere(struct visit *v)
+{
+    return answer_text(v, "302 Found", "", "where");
+}
+
 static void test_any_status_of_the_last_upstream(void **state)
 {
     (void)state;
@@ -521,6 +532,8 @@ static void test_any_status_of_the_last_upstream(void **state)
         {answer_404, answer_404, ERR_OK, 404, "not here"},
         {NULL, answer_503, ERR_OK, 503, "sorry"},
         {answer_503, NULL, ERR_UPSTREAM, 503, ""},
+        {answer_404, answer_plain_403, ERR_OK, 403, "no"},
+        {answer_404, answer_nowhere, ERR_OK, 302, "where"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct site site;

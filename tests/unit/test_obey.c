@@ -60,6 +60,29 @@ static void wants_what_is_held(struct guest *g, struct origin *o)
     g->plan.request_fields = &only_held;
 }
 
+/* A change of `resource`. */
+static void wants_change_of(struct guest *g, struct origin *o, const char *resource)
+{
+    static struct plan outdated;
+    guest_wants(g, o, resource);
+    g->plan.kind = PLAN_RELAYED;
+    g->plan.method = HTTP_PUT;
+    g->plan.obeys_upstream = g->plan.passes_status = true;
+    g->plan.request_fields = &plain;
+    outdated = (struct plan){.resource = g->plan.resource, .variant = SLICE("")};
+    g->plan.outdates[0] = &outdated;
+}
+
+static void wants_change(struct guest *g, struct origin *o)
+{
+    wants_change_of(g, o, "page");
+}
+
+static void wants_other_change(struct guest *g, struct origin *o)
+{
+    wants_change_of(g, o, "other");
+}
+
 static void test_what_is_fresh_by_its_own_word(void **state)
 {
     (void)state;
@@ -188,6 +211,50 @@ static void test_new_names_make_new_variants(void **state)
     assert_int_equal(origin_got(&the_origin), 3);
 }
 
+/* When the client has the answer to its change, nobody gets what was before. */
+static void test_a_change_outdates_what_is_held(void **state)
+{
+    (void)state;
+    begin(SMALL);
+    SCRIPT(fresh);
+    serve_one(0, wants_page);
+    struct guest *g = enter(1, wants_change);
+    check_body_of(g, &the_origin);
+    assert_false(serve_one(1, wants_page)->cache_status.hit);
+    assert_int_equal(origin_got(&the_origin), 3);
+}
+
+static void test_a_change_that_failed_outdates_nothing(void **state)
+{
+    (void)state;
+    begin(SMALL);
+    SCRIPT(fresh, {.status = 409});
+    serve_one(0, wants_page);
+    struct guest *g = enter(1, wants_change);
+    guest_wait_end(g);
+    assert_int_equal(g->answer.status, 409);
+    assert_true(serve_one(1, wants_page)->cache_status.hit);
+}
+
+/* Here the resource is not the path, so what is named is what the path would be. */
+static void test_a_change_outdates_what_its_answer_names(void **state)
+{
+    (void)state;
+    begin(SMALL);
+    SCRIPT(fresh, {.line = "Content-Location: /v2/page\r\n"}, fresh);
+    struct guest *page = new_guest(0, wants_page);
+    page->plan.resource = SLICE("/v2/page");
+    guest_enter(page);
+    check_body_of(page, &the_origin);
+    site_settle(&the_site);
+    check_body_of(enter(1, wants_other_change), &the_origin);
+    struct guest *again = new_guest(1, wants_page);
+    again->plan.resource = SLICE("/v2/page");
+    guest_enter(again);
+    check_body_of(again, &the_origin);
+    assert_false(again->cache_status.hit);
+}
+
 static void test_another_status_is_the_answer(void **state)
 {
     (void)state;
@@ -238,6 +305,9 @@ int main(void)
         TEST(test_variants_are_held_side_by_side),
         TEST(test_a_variant_is_not_shared_with_who_wants_another),
         TEST(test_new_names_make_new_variants),
+        TEST(test_a_change_outdates_what_is_held),
+        TEST(test_a_change_that_failed_outdates_nothing),
+        TEST(test_a_change_outdates_what_its_answer_names),
         TEST(test_another_status_is_the_answer),
         TEST(test_a_body_without_framing_is_passed_on),
         TEST(test_a_head_that_is_too_long_to_store),

@@ -62,7 +62,7 @@ class Pip(_Client):
         return self._run(self.program, "install", "--no-compile", "--target", self.target,
                          "--index-url", index_url, *words, check=check,
                          PIP_CONFIG_FILE="/dev/null", PIP_DISABLE_PIP_VERSION_CHECK="1",
-                         PIP_NO_INPUT="1", PIP_RETRIES="1")
+                         PIP_NO_INPUT="1", PIP_RETRIES="1", PIP_RESUME_RETRIES="1")
 
 
 class Uv(_Client):

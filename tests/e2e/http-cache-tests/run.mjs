@@ -13,7 +13,7 @@ const [modules, cache, ...wanted] = process.argv.slice(2)
 const load = path => import(pathToFileURL(`${modules}/${path}`).href)
 const { default: suites } = await load('http-cache-tests/tests/index.mjs')
 
-// A redirect that names no place is a failure too.
+// A redirect that names no place may be taken for a failure too.
 function failsOrigin (request) {
   const status = request.response_status ? request.response_status[0] : 200
   return Boolean(request.disconnect) || (status >= 300 && status < 400) || status === 429 || status >= 500
