@@ -85,11 +85,13 @@ static struct buf *written(struct course *c)
 
 static enum err code(struct course *c, enum err rc)
 {
+    if (rc == ERR_OK && c->plain.failed)
+        return ERR_LIMIT; /* a part of it must not pass for the whole */
     if (rc == ERR_OK && c->deflater && c->plain.n) {
         rc = deflater_feed(c->deflater, buf_slice(&c->plain), &c->out);
         buf_clear(&c->plain);
     }
-    return rc == ERR_OK && (c->plain.failed || c->out.failed) ? ERR_LIMIT : rc;
+    return rc == ERR_OK && c->out.failed ? ERR_LIMIT : rc;
 }
 
 static enum err feed_plain(void *arg, struct slice bytes)
@@ -282,7 +284,7 @@ static void on_body(struct lookup *l)
         read_on(r); /* else the mail, or the job that is out, comes to it */
 }
 
-static void begin(struct reading *r)
+static void begin_body(struct reading *r)
 {
     const struct answer *a = &r->look.answer;
     r->answered = true;
@@ -307,7 +309,7 @@ static void on_ready(struct lookup *l)
 {
     struct reading *r = container_of(l, struct reading, look);
     if (!r->closed)
-        begin(r);
+        begin_body(r);
 }
 
 static void on_mail(struct mail *m)
@@ -317,7 +319,7 @@ static void on_mail(struct mail *m)
     if (r->closed)
         release(r);
     else if (!r->answered)
-        begin(r);
+        begin_body(r);
     else if (!r->job_out && !r->over)
         go_on(r);
 }

@@ -12,6 +12,7 @@ from harness.faulty import Faulty
 from harness.net import free_port
 from harness.npm_registry import Verdaccio, project_storage
 from harness.npm_shelf import Shelf
+from harness.process import run
 from harness.pypi_index import Index, make_wheel
 from harness.registry import Registry
 from harness.tokens import TokenServer
@@ -73,6 +74,16 @@ def start_daemon(make_daemon):
 def cache(start_daemon, faulty):
     """A daemon in front of the faulty upstream, with the default route only."""
     return start_daemon(config.hub(faulty.url, ttl="1h"))
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """A file system of 24 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder])
+    yield folder
+    run(["umount", "-l", folder])
 
 
 # -- upstreams ------------------------------------------------------------------------------

@@ -6,22 +6,11 @@ from harness import config
 from harness.httpclient import ACCEPT_ALL, Crowd, download
 from harness.images import random_bytes, small_manifest
 from harness.net import until
-from harness.process import run
 
 pytestmark = pytest.mark.full
 
 MIB = 1 << 20
 SMALL, BIG = random_bytes(2 * MIB, "small"), random_bytes(40 * MIB, "big")
-
-
-@pytest.fixture
-def tiny_disk(tmp_path):
-    """A file system of 24 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder])
-    yield folder
-    run(["umount", "-l", folder])
 
 
 @pytest.fixture

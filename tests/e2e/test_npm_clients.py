@@ -14,6 +14,7 @@ from harness.npm_tools import CLIENTS, Npm, NpmOfDebian, Yarn1
 pytestmark = pytest.mark.full
 
 BULK = "/-/npm/v1/security/advisories/bulk"
+MAIN_CLIENTS = pytest.mark.parametrize("client", ["npm", "pnpm", "yarn 1", "yarn berry"])
 EVERY_CLIENT = pytest.mark.parametrize("client", CLIENTS)
 NPM_ONLY = pytest.mark.parametrize("client", [Npm.name, NpmOfDebian.name])
 
@@ -99,7 +100,7 @@ def test_a_project_of_300_packages_cold_warm_and_without_the_upstream(
     install(make_client, client, registry, lock, project)
 
 
-@EVERY_CLIENT
+@MAIN_CLIENTS
 def test_lockfiles_serve_with_the_cache_and_without(start_root, make_client, verdaccio, project,
                                                     client):
     """Made through the cache and used without it, and the other way round. yarn 1 writes whole
@@ -155,7 +156,7 @@ def test_every_shape_of_package(start_root, make_client, shelf, shapes, client, 
     install_shapes(make_client, client, registry, shapes)
 
 
-@EVERY_CLIENT
+@MAIN_CLIENTS
 def test_a_route_that_stores_nothing(start_root, make_client, shelf, shapes, client):
     """`cache: false`: the same answers, each from the upstream."""
     daemon, registry = start_root(shelf.url, cache=False)
@@ -215,7 +216,7 @@ def test_npm_search(start_root, make_client, verdaccio, client):
     assert "lodash" in [package["name"] for package in found]
 
 
-@EVERY_CLIENT
+@MAIN_CLIENTS
 def test_a_tarball_that_is_not_what_the_lockfile_says(start_root, make_client, shelf, client):
     """The cache refuses it, and the client does not install."""
     left = make_package("left", size=30_000)

@@ -181,8 +181,8 @@ def test_what_became_private_is_not_served_to_nobody(start_daemon, shelf):
 
 
 @pytest.mark.parametrize("failure", ["503", "refused"])
-def test_without_the_upstream_nobody_new_is_let_in(short, private, failure):
-    """Nobody can say whether bob is welcome: 503, and never what is held for alice."""
+def test_without_the_upstream_no_grant_is_prolonged(short, private, failure):
+    """Nobody can say whether alice is still welcome, or bob: 503, and never what is held."""
     for target in (PACKUMENT, TARBALL):
         assert get(short, target, "alice").status == 200
     short.wait_stored(PACKAGE.digest)
@@ -192,7 +192,7 @@ def test_without_the_upstream_nobody_new_is_let_in(short, private, failure):
     else:
         private.upstream.refuse()
     time.sleep(1.2)
-    for user in ("bob", "carol", None):
+    for user in ("alice", "bob", "carol", None):
         for target in (PACKUMENT, TARBALL):
             answer = get(short, target, user)
             assert answer.status == 503

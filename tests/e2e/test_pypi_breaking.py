@@ -6,7 +6,7 @@ import pytest
 from harness.faulty import Reply, hanging
 from harness.httpclient import Crowd, digest_of, download
 from harness.paths import sanitized
-from harness.pypi_index import ACCEPT_JSON, JSON_TYPE
+from harness.pypi_index import ACCEPT_JSON, JSON_TYPE, long_page
 from harness.pypi_pages import restored
 
 pytestmark = pytest.mark.full
@@ -40,20 +40,12 @@ def test_a_relay_of_a_hanging_upstream_ends(start_daemon, index, wheel_target):
         assert daemon.get(target, [ACCEPT_JSON]).status in (502, 503, 504)
 
 
-def huge_page(index, size: int) -> bytes:
-    """The page of `demo` with its one file again and again."""
-    page = index.json_page("demo")
-    begin, end = page.index(b"  {\n   \"core"), page.index(b"\n ] ,\n \"meta")
-    entry = page[begin:end]
-    return page[:begin] + b" ,\n".join([entry] * (size // len(entry))) + page[end:]
-
-
 @pytest.mark.skipif(sanitized(), reason="a sanitizer's memory says nothing")
 @pytest.mark.parametrize("kept, clients", [(True, 20), (False, 4)])
 def test_a_huge_page_costs_little_memory(start_daemon, index, wheel, kept, clients,
                                          record_property):
     """Forty megabytes, cold and warm."""
-    body = huge_page(index, 40_000_000)
+    body = long_page(index, "demo", 40_000_000)
     index.pages.script("/simple/demo/", Reply(headers={"Content-Type": JSON_TYPE}, body=body))
     daemon = start_daemon(index.route(cache=kept))
     assert daemon.get("/pypi/simple/absent/").status == 404

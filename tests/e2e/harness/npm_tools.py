@@ -134,7 +134,8 @@ class Pnpm(Client):
     lockfile = "pnpm-lock.yaml"
 
     def configure(self):
-        self.write_npmrc("fetch-retries=0")
+        self.write_npmrc()
+        (self.project / "pnpm-workspace.yaml").write_text("fetchRetries: 0\n")
 
     def make_lock(self):
         self.run("install", "--lockfile-only", "--ignore-scripts")

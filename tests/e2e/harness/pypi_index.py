@@ -390,3 +390,11 @@ def _file_reply(upload: Upload, suffix: str) -> Reply:
     return Reply(headers={"Content-Type": "application/octet-stream",
                           "ETag": f'"{hexdigest(data)[:32]}"',
                           "Cache-Control": "max-age=365000000, immutable, public"}, body=data)
+
+
+def long_page(index: Index, name: str, size: int) -> bytes:
+    """A JSON page of about this size: the project's first file again and again."""
+    page = index.json_page(name)
+    begin, end = page.index(b"  {\n   \"core"), page.index(b"\n  }") + len(b"\n  }")
+    entry = page[begin:end]
+    return page[:begin] + b" ,\n".join([entry] * (size // len(entry))) + page[end:]
