@@ -12,7 +12,6 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 enum { FILL_MAGIC = 0x46494c4c, RETRY_FIRST_MS = 200, RETRY_LAST_MS = 5000 };
@@ -26,6 +25,7 @@ enum step {
     STEP_ASKED,
     STEP_GET,
     STEP_RECEIVE, /* waits for the head and the body */
+    STEP_ANEW,    /* waits until the bytes of an earlier try are gone */
     STEP_BACKOFF, /* waits before it asks for the rest */
     STEP_MAKE,
     STEP_MAKING, /* waits for what it is made from, read piece by piece */
@@ -249,60 +249,16 @@ static void reopen_work(struct job *j)
         partial_free(&f->partial, false); /* nothing to go on with */
 }
 
-/* The plan's own check over the whole file, mapped for its length. */
-static enum err inspect_file(struct fill *f)
-{
-    if (f->received == 0)
-        return f->plan.inspect(slice_of("", 0), f->head.content_type);
-    void *p = mmap(NULL, (size_t)f->received, PROT_READ, MAP_PRIVATE, partial_fd(f->partial), 0);
-    if (p == MAP_FAILED)
-        return err_sys(&f->job_info, "mmap");
-    enum err rc = f->plan.inspect(slice_of(p, (size_t)f->received), f->head.content_type);
-    munmap(p, (size_t)f->received);
-    return rc;
-}
-
-/* The plan's check over the body, which is in `small` or in the partial file. */
-static enum err check_form(struct fill *f)
-{
-    int fd = f->partial ? partial_fd(f->partial) : -1;
-    enum err rc =
-        reading_check(&f->plan, f->head.url, f->head.content_type, f->head.gzip, fd, f->small);
-    f->malformed = rc == ERR_CORRUPT || rc == ERR_LIMIT;
-    return f->malformed ? ERR_CORRUPT : rc;
-}
-
-static enum err verify_file(struct fill *f)
-{
-    enum err rc = partial_verify(f->partial, &f->content);
-    if (rc == ERR_OK && f->plan.inspect && f->storing)
-        rc = inspect_file(f);
-    return rc == ERR_OK && f->plan.check && f->storing ? check_form(f) : rc;
-}
-
-/* A body that was hashed here, not by its partial file. */
-static enum err verify_memory(struct fill *f)
-{
-    hasher_digest(f->hasher, DIGEST_SHA256, &f->content);
-    if (f->expected.algo != DIGEST_NONE) {
-        struct digest have;
-        hasher_digest(f->hasher, f->expected.algo, &have);
-        if (!digest_equal(&have, &f->expected))
-            return ERR_CORRUPT;
-    }
-    if ((!f->plan.inspect && !f->plan.check) || !f->storing)
-        return ERR_OK;
-    f->small = fill_small_body(f);
-    if (!f->small.p)
-        return ERR_NOMEM;
-    enum err rc = f->plan.inspect ? f->plan.inspect(f->small, f->head.content_type) : ERR_OK;
-    return rc == ERR_OK && f->plan.check ? check_form(f) : rc;
-}
-
 static void verify_work(struct job *j)
 {
     struct fill *f = container_of(j, struct fill, job);
-    f->job_result = f->partial ? verify_file(f) : verify_memory(f);
+    f->job_result = fill_verify(f);
+}
+
+static void restart_work(struct job *j)
+{
+    struct fill *f = container_of(j, struct fill, job);
+    f->job_result = partial_restart(f->partial, &f->job_info);
 }
 
 static void commit_work(struct job *j)
@@ -500,6 +456,10 @@ static enum step step_receive(struct fill *f)
         return STEP_WAIT;
     if (f->verdict == VERDICT_COMPLETE)
         return STEP_DRAIN;
+    if (f->verdict == VERDICT_ANEW) {
+        submit(f, restart_work);
+        return STEP_ANEW;
+    }
     if (f->verdict == VERDICT_AGAIN)
         return broken(f);
     if (f->verdict == VERDICT_NONE)
@@ -510,6 +470,19 @@ static enum step step_receive(struct fill *f)
     if (!complete && f->fetch_result == ERR_OK)
         err_set(&f->info, ERR_UPSTREAM, "the body ended early");
     return complete ? STEP_DRAIN : broken(f);
+}
+
+static enum step step_anew(struct fill *f)
+{
+    if (f->job_out)
+        return STEP_WAIT;
+    if (f->job_result != ERR_OK)
+        return fail(f, f->job_result, "the bytes of an earlier try cannot be dropped");
+    pthread_mutex_lock(&f->lock);
+    f->received = f->file_end = f->window_end = f->job_offset = 0;
+    f->has_total = false;
+    pthread_mutex_unlock(&f->lock);
+    return STEP_GET;
 }
 
 static enum step step_backoff(struct fill *f)
@@ -548,7 +521,7 @@ static enum step step_verify(struct fill *f)
     if (f->partial || f->plan.check)
         submit(f, verify_work);
     else
-        f->job_result = verify_memory(f);
+        f->job_result = fill_verify(f);
     return STEP_VERIFIED;
 }
 
@@ -845,6 +818,7 @@ static const struct {
     [STEP_ASKED] = {"asked", step_asked},
     [STEP_GET] = {"get", step_get},
     [STEP_RECEIVE] = {"receive", step_receive},
+    [STEP_ANEW] = {"anew", step_anew},
     [STEP_BACKOFF] = {"backoff", step_backoff},
     [STEP_MAKE] = {"make", step_make},
     [STEP_MAKING] = {"making", step_making},

@@ -91,6 +91,7 @@ enum fill_verdict {
     VERDICT_BODY,     /* accept the body */
     VERDICT_COMPLETE, /* 416 to a resume at the very end: all bytes are here */
     VERDICT_AGAIN,    /* broken off for a reason that another try may mend */
+    VERDICT_ANEW,     /* the bytes kept from an earlier try are of no use */
     VERDICT_UNCHANGED,
     VERDICT_MOVED, /* by HEAD: another digest, in f->moved_to */
     VERDICT_NOT_FOUND,
@@ -268,6 +269,10 @@ bool fill_can_be_resumed(const struct fill *f);
 
 /* The number in a rising field. */
 bool fill_rising_number(struct slice value, uint64_t *number);
+
+/* --- fill_verify.c: on a background thread, over the complete body --- */
+/* Is it what it must be? Gives f->content. ERR_CORRUPT, then f->malformed may say more. */
+YT_MUST_CHECK enum err fill_verify(struct fill *f);
 
 /* --- fill_make.c: made from another object --- */
 /* false: no memory. */

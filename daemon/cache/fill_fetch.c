@@ -104,13 +104,14 @@ static bool copy_head(struct fill *f, const struct fetch_head *head)
            (f->plan.obeys_upstream || keep_fields(f, head, &h->fields));
 }
 
-/* The bytes left from an earlier process are not a beginning of what the upstream has now. */
+/*
+ * The rest is not to be had. What an earlier process left may be no beginning of what the upstream
+ * has now, or all of it but for the head: as long as nothing was promised, the whole is asked for.
+ */
 static enum fill_verdict rest_refused(struct fill *f, const struct fetch_head *head)
 {
-    bool promised = f->phase == FILL_ANSWERING;
-    err_set(&f->info, promised ? ERR_UPSTREAM : ERR_CORRUPT, "the rest was refused with %d",
-            head->status);
-    return promised ? VERDICT_AGAIN : VERDICT_FAILED;
+    err_set(&f->info, ERR_UPSTREAM, "the rest was refused with %d", head->status);
+    return f->phase == FILL_ANSWERING ? VERDICT_AGAIN : VERDICT_ANEW;
 }
 
 /* 416: nothing is missing. What the body is must then be known without its head. */

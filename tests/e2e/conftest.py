@@ -3,10 +3,12 @@
 import contextlib
 import resource
 import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 
-from harness import clients, config, images
+from harness import clients, config, images, npm_tools
 from harness.daemon import Daemon
 from harness.faulty import Faulty
 from harness.net import free_port
@@ -243,6 +245,22 @@ def containerd(tmp_path):
     client = clients.Containerd(folder).start()
     yield client
     client.stop()
+
+
+@pytest.fixture
+def make_npm_client(tmp_path):
+    """make_npm_client(name, registry): a client with an empty home and an empty project. They write
+    tens of thousands of small files: into memory, if there is room."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > 4 << 30
+    folder = Path(tempfile.mkdtemp(prefix="npm-", dir=memory if roomy else tmp_path))
+    made = []
+
+    def make(name: str, registry: str) -> npm_tools.Client:
+        made.append(npm_tools.CLIENTS[name](folder / str(len(made)), registry))
+        return made[-1]
+    yield make
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from harness.net import free_port
 from harness.npm_packages import ACCEPT_FULL, make_package
 from harness.npm_registry import ALICE, BOB, login, npmrc_login, password
 from harness.npm_shelf import document_of, npm_route
-from harness.npm_tools import CLIENTS, Npm, NpmOfDebian
+from harness.npm_tools import Npm, NpmOfDebian
 
 pytestmark = pytest.mark.full
 
@@ -31,15 +31,13 @@ def start(make_daemon, verdaccio):
 
 
 @pytest.fixture
-def make_user(tmp_path):
+def make_user(make_npm_client):
     """make_user(client, registry, line): a client whose .npmrc has one more line."""
-    made = []
-
     def make(name: str, registry: str, *lines: str):
-        made.append(CLIENTS[name](tmp_path / f"client-{len(made)}", registry))
-        file = made[-1].project / ".npmrc"
+        client = make_npm_client(name, registry)
+        file = client.project / ".npmrc"
         file.write_text(file.read_text() + "\n".join(lines) + "\n")
-        return made[-1]
+        return client
     return make
 
 

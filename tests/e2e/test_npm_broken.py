@@ -1,11 +1,14 @@
-"""Tarballs whose download breaks again and again: resumed for a while, then given up, and whole when
-the upstream is sound again."""
+"""What takes its time: downloads that break again and again, an upstream that says nothing, and how
+all is well again when the upstream is."""
+
+import time
 
 import pytest
 
-from harness.faulty import Reply
-from harness.npm_packages import make_package
-from harness.npm_shelf import becomes, completed, npm_route, stored_blobs
+from harness.faulty import Reply, hanging
+from harness.npm_packages import ACCEPT_ABBREVIATED, make_package
+from harness.npm_shelf import (becomes, completed, document_of, error_of, npm_error, npm_route,
+                               stored_blobs)
 
 pytestmark = pytest.mark.full
 
@@ -30,3 +33,26 @@ def test_a_tarball_that_breaks_again_and_again(start_daemon, shelf, kind):
     assert stored_blobs(daemon) <= {package.digest}
     shelf.put(package)
     becomes(daemon, TARGET, lambda body: body == package.data)
+
+
+def test_an_upstream_that_says_nothing(start_daemon, shelf):
+    """503 in bounded time, whatever is asked for."""
+    daemon = start_daemon(npm_route(shelf.url), egress={"response_timeout": "1s"},
+                          client={"wait_timeout": "2s"})
+    shelf.upstream.fallback = hanging()
+    for target in ("/npm/left", TARGET, "/npm/-/v1/search?text=left", "/npm/-/npm/v1/keys"):
+        begin = time.monotonic()
+        answer = daemon.get(target, [ACCEPT_ABBREVIATED])
+        assert time.monotonic() - begin < 4
+        assert answer.status == 503, target
+        assert error_of(answer) and answer.header("Retry-After") is not None
+
+
+def test_the_cache_recovers(start_daemon, shelf):
+    daemon = start_daemon(npm_route(shelf.url))
+    shelf.upstream.fallback = npm_error(503, "maintenance")
+    for _ in range(4):
+        assert daemon.get(TARGET).status == 503
+    shelf.put(PACKAGE)
+    becomes(daemon, TARGET, lambda body: body == PACKAGE.data)
+    assert document_of(daemon.get("/npm/left", [ACCEPT_ABBREVIATED]))["name"] == "left"

@@ -20,17 +20,6 @@ NPM_ONLY = pytest.mark.parametrize("client", [Npm.name, NpmOfDebian.name])
 
 
 @pytest.fixture
-def make_client(tmp_path):
-    """make_client(name, registry): a client with an empty home and an empty project."""
-    made = []
-
-    def make(name: str, registry: str):
-        made.append(CLIENTS[name](tmp_path / f"client-{len(made)}", registry))
-        return made[-1]
-    return make
-
-
-@pytest.fixture
 def start_root(make_daemon):
     """start_root(url, key=...): a daemon with a listener of its own for npm, and the address to
     configure as registry."""
@@ -57,16 +46,16 @@ def project() -> dict[str, set[str]]:
     return dict(versions)
 
 
-def make_project_lock(make_client, name: str, registry: str) -> str:
-    client = make_client(name, registry)
+def make_project_lock(make_npm_client, name: str, registry: str) -> str:
+    client = make_npm_client(name, registry)
     client.depend(**{PROJECT: "*"})
     client.make_lock()
     return client.lock
 
 
-def install(make_client, name: str, registry: str, lock: str, project):
+def install(make_npm_client, name: str, registry: str, lock: str, project):
     """A clean machine installs what the lockfile says."""
-    client = make_client(name, registry)
+    client = make_npm_client(name, registry)
     client.depend(**{PROJECT: "*"})
     client.take_lock(lock)
     client.install_locked()
@@ -79,40 +68,40 @@ def install(make_client, name: str, registry: str, lock: str, project):
 
 @EVERY_CLIENT
 def test_a_project_of_300_packages_cold_warm_and_without_the_upstream(
-        start_root, make_client, verdaccio, project, client):
+        start_root, make_npm_client, verdaccio, project, client):
     daemon, registry = start_root(verdaccio.url)
-    lock = make_project_lock(make_client, client, registry)
+    lock = make_project_lock(make_npm_client, client, registry)
     # Nothing is left but the lockfile: tarballs are asked for, of which no packument is held.
     daemon.stop()
     shutil.rmtree(daemon.storage)
     daemon.start()
 
     before = verdaccio.tarball_gets()
-    install(make_client, client, registry, lock, project)
+    install(make_npm_client, client, registry, lock, project)
     cold = verdaccio.tarball_gets() - before
     assert sum(cold.values()) == sum(map(len, project.values()))
     assert set(cold.values()) == {1}
 
-    install(make_client, client, registry, lock, project)
+    install(make_npm_client, client, registry, lock, project)
     assert verdaccio.tarball_gets() == before + cold, "fetched again although it is held"
 
     verdaccio.stop()
-    install(make_client, client, registry, lock, project)
+    install(make_npm_client, client, registry, lock, project)
 
 
 @MAIN_CLIENTS
-def test_lockfiles_serve_with_the_cache_and_without(start_root, make_client, verdaccio, project,
+def test_lockfiles_serve_with_the_cache_and_without(start_root, make_npm_client, verdaccio, project,
                                                     client):
     """Made through the cache and used without it, and the other way round. yarn 1 writes whole
     addresses and asks just them: its tarballs come from where the lockfile was made."""
     daemon, registry = start_root(verdaccio.url)
-    through = make_project_lock(make_client, client, registry)
-    direct = make_project_lock(make_client, client, verdaccio.url)
+    through = make_project_lock(make_npm_client, client, registry)
+    direct = make_project_lock(make_npm_client, client, verdaccio.url)
     assert through.replace(registry, verdaccio.url) == direct
-    install(make_client, client, registry, direct, project)
+    install(make_npm_client, client, registry, direct, project)
     if client != Yarn1.name:
         daemon.stop()
-    install(make_client, client, verdaccio.url, through, project)
+    install(make_npm_client, client, verdaccio.url, through, project)
 
 
 # -- all the shapes of packages -------------------------------------------------------------------
@@ -132,11 +121,11 @@ def shapes(shelf):
 SHAPES = {"@scope/left": {"1.0.0"}, "old": {"1.0.0"}, "odd": {"1.0.0"}, "build": {"1.0.0+build.5"}}
 
 
-def install_shapes(make_client, name: str, registry: str, shapes):
-    first = make_client(name, registry)
+def install_shapes(make_npm_client, name: str, registry: str, shapes):
+    first = make_npm_client(name, registry)
     first.depend(**shapes)
     first.make_lock()
-    client = make_client(name, registry)
+    client = make_npm_client(name, registry)
     client.depend(**shapes)
     client.take_lock(first.lock)
     client.install_locked()
@@ -147,23 +136,23 @@ def install_shapes(make_client, name: str, registry: str, shapes):
 
 @EVERY_CLIENT
 @pytest.mark.parametrize("mount", ["prefix", "root"])
-def test_every_shape_of_package(start_root, make_client, shelf, shapes, client, mount):
+def test_every_shape_of_package(start_root, make_npm_client, shelf, shapes, client, mount):
     daemon, registry = start_root(shelf.url)
     if mount == "prefix":
         registry = f"{daemon.url}/npm"
-    install_shapes(make_client, client, registry, shapes)
+    install_shapes(make_npm_client, client, registry, shapes)
     shelf.upstream.refuse()
-    install_shapes(make_client, client, registry, shapes)
+    install_shapes(make_npm_client, client, registry, shapes)
 
 
 @MAIN_CLIENTS
-def test_a_route_that_stores_nothing(start_root, make_client, shelf, shapes, client):
+def test_a_route_that_stores_nothing(start_root, make_npm_client, shelf, shapes, client):
     """`cache: false`: the same answers, each from the upstream."""
     daemon, registry = start_root(shelf.url, cache=False)
-    install_shapes(make_client, client, registry, shapes)
+    install_shapes(make_npm_client, client, registry, shapes)
     first = len(shelf.asked("old").tarballs)
     assert first >= 1
-    install_shapes(make_client, client, registry, shapes)
+    install_shapes(make_npm_client, client, registry, shapes)
     assert len(shelf.asked("old").tarballs) == 2 * first
     assert not [file for file in (daemon.storage / "blobs").rglob("*") if file.is_file()]
 
@@ -172,11 +161,11 @@ def test_a_route_that_stores_nothing(start_root, make_client, shelf, shapes, cli
 
 @NPM_ONLY
 @pytest.mark.parametrize("mount", ["prefix", "root"])
-def test_npm_view(start_root, make_client, verdaccio, client, mount):
+def test_npm_view(start_root, make_npm_client, verdaccio, client, mount):
     daemon, registry = start_root(verdaccio.url)
     if mount == "prefix":
         registry = f"{daemon.url}/npm"
-    npm = make_client(client, registry)
+    npm = make_npm_client(client, registry)
     for name in ("lodash", "@cypress/request"):
         seen = json.loads(npm.run("view", f"{name}@latest", "--json").stdout)
         seen = seen[0] if isinstance(seen, list) else seen
@@ -193,14 +182,14 @@ def test_npm_view(start_root, make_client, verdaccio, client, mount):
 
 
 @NPM_ONLY
-def test_npm_audit(start_root, make_client, shelf, client):
+def test_npm_audit(start_root, make_npm_client, shelf, client):
     left = make_package("left")
     shelf.put(left)
     shelf.upstream.script(f"POST {BULK}", json_reply({"left": [{
         "id": 7, "url": "https://example.com/advisories/7", "title": "It is not right",
         "severity": "high", "vulnerable_versions": "<2.0.0", "cwe": [], "cvss": {"score": 7}}]}))
     _, registry = start_root(shelf.url)
-    npm = make_client(client, registry)
+    npm = make_npm_client(client, registry)
     npm.depend(left="^1.0.0")
     npm.make_lock()
     report = npm.run("audit", "--json", check=False)
@@ -210,32 +199,32 @@ def test_npm_audit(start_root, make_client, shelf, client):
 
 
 @NPM_ONLY
-def test_npm_search(start_root, make_client, verdaccio, client):
+def test_npm_search(start_root, make_npm_client, verdaccio, client):
     _, registry = start_root(verdaccio.url)
-    found = json.loads(make_client(client, registry).run("search", "lodash", "--json").stdout)
+    found = json.loads(make_npm_client(client, registry).run("search", "lodash", "--json").stdout)
     assert "lodash" in [package["name"] for package in found]
 
 
 @MAIN_CLIENTS
-def test_a_tarball_that_is_not_what_the_lockfile_says(start_root, make_client, shelf, client):
+def test_a_tarball_that_is_not_what_the_lockfile_says(start_root, make_npm_client, shelf, client):
     """The cache refuses it, and the client does not install."""
     left = make_package("left", size=30_000)
     shelf.put(left)
     _, registry = start_root(shelf.url)
-    first = make_client(client, registry)
+    first = make_npm_client(client, registry)
     first.depend(left="^1.0.0")
     first.make_lock()
     shelf.upstream.forget()
     second, other = start_root(shelf.url)
     shelf.put_tarball(left, json_reply({"not": "a tarball"}))
-    victim = make_client(client, other)
+    victim = make_npm_client(client, other)
     victim.depend(left="^1.0.0")
     victim.take_lock(first.lock.replace(registry, other))
     with pytest.raises(AssertionError, match="ended with"):
         victim.install_locked()
     assert shelf.asked("left").tarballs, "the client gave up before it asked"
     shelf.put(left)
-    install_client = make_client(client, other)
+    install_client = make_npm_client(client, other)
     install_client.depend(left="^1.0.0")
     install_client.take_lock(first.lock.replace(registry, other))
     install_client.install_locked()

@@ -1,5 +1,5 @@
-"""A registry, or somebody on the way to it, that lies: nothing wrong is completed or stored, nothing
-is fetched from where it should not, and the next honest attempt succeeds."""
+"""A registry, or somebody on the way to it, that lies: nothing wrong is completed or stored,
+nothing is fetched from where it should not, and the next honest attempt succeeds."""
 
 import gzip
 import json
@@ -24,8 +24,8 @@ DATA = PACKAGE.data
 
 @pytest.fixture
 def cache(start_daemon, shelf):
-    """Every question goes to the upstream again after a second."""
-    return start_daemon(npm_route(shelf.url, ttl="1s", negative_ttl="0s", patience="500ms",
+    """Every question goes to the upstream again after a moment."""
+    return start_daemon(npm_route(shelf.url, ttl="200ms", negative_ttl="0s", patience="500ms",
                                   stale_while_refreshing="0s"),
                         egress={"stall_timeout": "500ms"}, client={"wait_timeout": "5s"})
 
@@ -123,12 +123,11 @@ def test_a_held_packument_survives_a_bad_answer(cache, shelf, kind):
     held = completed(cache, "/npm/left", [ACCEPT_ABBREVIATED])
     shelf.put_raw("left", no_document(kind))
 
-    def stale():
+    def warned():
         answer = cache.get("/npm/left", [ACCEPT_ABBREVIATED])
         assert (answer.status, answer.body) == (200, held)
-        return int(answer.cache.get("ttl", "0")) < 0 and answer
-    answer = until(stale, 5, "a stale answer", interval=0.2)
-    assert answer.header("Warning").startswith("299 ")
+        return answer.header("Warning")
+    assert until(warned, 5, "a stale answer", interval=0.1).startswith("299 ")
     shelf.put(PACKAGE, make_package("left", "2.0.0"))
     becomes(cache, "/npm/left", lambda body: "2.0.0" in json.loads(body)["versions"],
             [ACCEPT_ABBREVIATED])
@@ -223,20 +222,19 @@ NO_HOSTS = ['evil.test"', "evil.test/path", "user@evil.test", "evil.test?x", "ev
             "evil test", "<script>", "evil.test\\@cache.test", "a,b"]
 
 
-@pytest.mark.parametrize("evil", EVIL_HOSTS)
-def test_the_host_of_one_client_does_not_reach_another(cache, shelf, evil):
+def test_the_host_of_one_client_does_not_reach_another(cache, shelf):
     shelf.put(PACKAGE)
-    for host in (evil, "cache.test", evil, "cache.test"):
+    for host in [*EVIL_HOSTS, "cache.test", *EVIL_HOSTS, "cache.test"]:
         body = completed(cache, "/npm/left", [("Host", host), ACCEPT_ABBREVIATED])
         assert tarball_links(json.loads(body))["1.0.0"] == f"http://{host}{TARGET}"
-        assert host == evil or b"evil" not in body
+        assert host != "cache.test" or b"evil" not in body
 
 
-@pytest.mark.parametrize("host", NO_HOSTS)
-def test_what_is_no_host_is_refused(cache, shelf, host):
+def test_what_is_no_host_is_refused(cache, shelf):
     shelf.put(PACKAGE)
-    answer = cache.get("/npm/left", [("Host", host), ACCEPT_ABBREVIATED])
-    assert answer.status == 400
+    for host in NO_HOSTS:
+        answer = cache.get("/npm/left", [("Host", host), ACCEPT_ABBREVIATED])
+        assert answer.status == 400, host
 
 
 def test_a_request_without_a_host_of_its_own(cache, shelf):
@@ -247,24 +245,23 @@ def test_a_request_without_a_host_of_its_own(cache, shelf):
     assert b"evil" not in body
 
 
-@pytest.mark.parametrize("field", ["X-Forwarded-Host", "Forwarded", "X-Host", "X-Forwarded-Proto",
-                                   "X-Original-URL", "X-Forwarded-Prefix"])
-def test_no_other_field_changes_links(cache, shelf, field):
+def test_no_other_field_changes_links(cache, shelf):
     shelf.put(PACKAGE)
-    value = "host=evil.test;proto=https" if field == "Forwarded" else "evil.test"
-    body = completed(cache, "/npm/left", [("Host", "cache.test"), (field, value),
-                                          ACCEPT_ABBREVIATED])
+    fields = [("X-Forwarded-Host", "evil.test"), ("X-Host", "evil.test"),
+              ("Forwarded", "host=evil.test;proto=https"), ("X-Forwarded-Proto", "https"),
+              ("X-Forwarded-Prefix", "/evil"), ("X-Original-URL", "/evil")]
+    body = completed(cache, "/npm/left", [("Host", "cache.test"), *fields, ACCEPT_ABBREVIATED])
     assert tarball_links(json.loads(body))["1.0.0"] == f"http://cache.test{TARGET}"
 
 
-@pytest.mark.parametrize("evil", EVIL_HOSTS)
-def test_with_a_public_url_no_host_counts(start_daemon, shelf, evil):
+def test_with_a_public_url_no_host_counts(start_daemon, shelf):
     shelf.put(PACKAGE)
     daemon = start_daemon(npm_route(shelf.url), public_url="http://cache.test")
-    for accept in (ACCEPT_ABBREVIATED, ACCEPT_FULL):
-        answer = daemon.get("/npm/left", [("Host", evil), accept])
-        assert tarball_links(document_of(answer))["1.0.0"] == f"http://cache.test{TARGET}"
-        assert b"evil" not in answer.body
+    for evil in EVIL_HOSTS:
+        for accept in (ACCEPT_ABBREVIATED, ACCEPT_FULL):
+            answer = daemon.get("/npm/left", [("Host", evil), accept])
+            assert tarball_links(document_of(answer))["1.0.0"] == f"http://cache.test{TARGET}"
+            assert b"evil" not in answer.body
 
 
 # -- paths that climb -----------------------------------------------------------------------------
@@ -284,26 +281,30 @@ CLIMBING = [
 ]
 
 
-@pytest.mark.parametrize("target", CLIMBING)
-def test_no_path_climbs(cache, shelf, target):
+def test_no_path_climbs(cache, shelf):
     shelf.put(PACKAGE)
     for path in ("/secret", "/secret.tgz", "/left/secret.tgz", "/left/-/secret.tgz"):
         shelf.upstream.script(path, json_reply({"name": "secret", "versions": {}}))
-    answer = cache.get(target, [ACCEPT_FULL])
-    assert answer.status in (400, 404)
-    asked = [seen.target for seen in shelf.upstream.seen()]
-    assert not [one for one in asked if "secret" in one or ".." in one or "%2e" in one.lower()]
+    for target in CLIMBING:
+        answer = cache.get(target, [ACCEPT_FULL])
+        assert answer.status in (400, 404), target
+        asked = [seen.target.lower() for seen in shelf.upstream.seen()]
+        assert not [one for one in asked if "secret" in one or ".." in one or "%2e" in one], target
     assert stored_blobs(cache) == set()
 
 
-@pytest.mark.parametrize("version", ["../../../secret", "1.0.0/../../../secret", "..%2f..%2fsecret",
-                                     "1.0.0\\..\\secret", "1.0.0\r\nX: y", '1.0.0"', "1.0.0?x#y"])
-def test_no_version_climbs(cache, shelf, version):
+CLIMBING_VERSIONS = ["../../../secret", "1.0.0/../../../secret", "..%2f..%2fsecret",
+                     "1.0.0\\..\\secret", "1.0.0\r\nX: y", '1.0.0"', "1.0.0?x#y"]
+
+
+def test_no_version_climbs(cache, shelf):
     """A key of `versions` becomes part of a link."""
-    evil = make_package("left", version)
-    shelf.put_document("left", packument([PACKAGE, evil], shelf.url),
-                       packument([PACKAGE, evil], shelf.url, abbreviated=True))
-    body = completed(cache, "/npm/left", [("Host", "cache.test"), ACCEPT_ABBREVIATED])
-    link = tarball_links(json.loads(body))[version] if body else ""
-    assert re.fullmatch(r"(http://cache\.test/npm/left/-/[\w.+~%-]+|about:invalid)?", link)
-    assert "%2f" not in link.lower()
+    for number, version in enumerate(CLIMBING_VERSIONS):
+        name = f"left-{number}"
+        versions = [make_package(name), make_package(name, version)]
+        shelf.put_document(name, packument(versions, shelf.url),
+                           packument(versions, shelf.url, abbreviated=True))
+        body = completed(cache, f"/npm/{name}", [("Host", "cache.test"), ACCEPT_ABBREVIATED])
+        link = tarball_links(json.loads(body))[version] if body else ""
+        allowed = rf"(http://cache\.test/npm/{name}/-/[\w.+~%-]+|about:invalid)?"
+        assert re.fullmatch(allowed, link) and "%2f" not in link.lower(), version

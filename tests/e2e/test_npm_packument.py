@@ -330,9 +330,9 @@ def test_clients_are_told_how_long_it_is_good(start_daemon, shelf, left):
 
 
 def test_a_refresh_is_conditional_and_leaves_the_made_one_as_it_is(start_daemon, shelf, left):
-    daemon = start_daemon(npm_route(shelf.url, ttl="1s", stale_while_refreshing="0s"))
+    daemon = start_daemon(npm_route(shelf.url, ttl="200ms", stale_while_refreshing="0s"))
     first = get(daemon, "/npm/left", ACCEPT_ABBREVIATED)
-    time.sleep(1.2)
+    time.sleep(0.3)
     again = get(daemon, "/npm/left", ACCEPT_ABBREVIATED, ("If-None-Match", first.header("ETag")))
     assert again.status == 304
     asked = shelf.asked("left").packuments
@@ -346,11 +346,11 @@ def test_a_new_version_is_seen_in_every_view(start_daemon, make_shelf, validator
     shelf = make_shelf(validators=validators)
     old, new = make_package("left", "1.0.0"), make_package("left", "2.0.0")
     shelf.put(old)
-    daemon = start_daemon(npm_route(shelf.url, ttl="1s", stale_while_refreshing="0s",
+    daemon = start_daemon(npm_route(shelf.url, ttl="200ms", stale_while_refreshing="0s",
                                     patience="5s"))
     before = [daemon.get("/npm/left", view) for view in views(daemon)]
     shelf.put(old, new)
-    time.sleep(1.2)
+    time.sleep(0.3)
     for view, answer in zip(views(daemon), before):
         newer = daemon.get("/npm/left", [*view, ("If-None-Match", answer.header("ETag"))])
         assert newer.status == 200, "the new document under the old ETag"

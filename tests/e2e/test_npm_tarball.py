@@ -110,7 +110,7 @@ def test_a_tarball_of_another_package_under_this_name(cache, shelf, package):
 def test_a_version_that_was_published_a_moment_ago(start_daemon, shelf, package):
     """The packument that is held does not name it yet: it is looked at again, once."""
     shelf.put(package)
-    daemon = start_daemon(npm_route(shelf.url, ttl="1h", negative_ttl="1s"))
+    daemon = start_daemon(npm_route(shelf.url, ttl="1h", negative_ttl="200ms"))
     assert daemon.get(TARGET).status == 200
     newer = make_package("left", "1.0.1", size=100_000)
     assert daemon.get("/npm/left/-/left-1.0.1.tgz").status == 404
@@ -163,12 +163,12 @@ def test_every_kind_of_hash_that_registries_list(cache, shelf, package, hashes):
 
 
 def test_a_tarball_is_served_when_the_upstream_is_gone(start_daemon, shelf, package):
-    daemon = start_daemon(npm_route(shelf.url, ttl="1s", stale_while_refreshing="0s"))
+    daemon = start_daemon(npm_route(shelf.url, ttl="200ms", stale_while_refreshing="0s"))
     shelf.put(package)
     daemon.get(TARGET)
     hit(daemon)
     shelf.upstream.refuse()
-    time.sleep(1.2)
+    time.sleep(0.3)
     begin = time.monotonic()
     answer = daemon.get(TARGET)
     assert (answer.status, answer.body) == (200, package.data)

@@ -250,6 +250,52 @@ static inline void wants_made_relay(struct guest *g, struct origin *o)
     g->plan.source = &relayed_page_plan;
 }
 
+/* --- the file, if a page names it --- */
+
+static inline void wants_file(struct guest *g, struct origin *o)
+{
+    (void)o;
+    g->plan.resource = SLICE("files/file.whl");
+    g->plan.upstream_path = SLICE("/v2/never/asked");
+    g->plan.pages[0] = &page_plan;
+    g->plan.pages[1] = &other_plan;
+    g->plan.find = &finder;
+    g->plan.wanted = SLICE("file.whl");
+    g->plan.immutable = true;
+    g->plan.head = HEAD_ASKS;
+    g->plan.content_type = SLICE("application/octet-stream");
+}
+
+static inline void wants_relayed_file(struct guest *g, struct origin *o)
+{
+    wants_file(g, o);
+    g->plan.kind = PLAN_RELAYED;
+    g->plan.pages[0] = &relayed_page_plan;
+    g->plan.pages[1] = NULL;
+}
+
+/* A line for the file as it is now, or with another digest or size. */
+static inline void name_on(struct origin *page, unsigned version, const char *name,
+                           const char *digest, size_t size)
+{
+    char text[DIGEST_TEXT_MAX], line[400];
+    digest_text(&the_origin.digest, text);
+    snprintf(line, sizeof line, "%s http://127.0.0.1:%u/v2/file %s %zu\n", name,
+             the_site.server->port, digest ? digest : text, size);
+    page_put(page, version, SMALL, line);
+}
+
+static inline void name_file(struct origin *page, unsigned version)
+{
+    name_on(page, version, "file.whl", NULL, the_origin.n);
+}
+
+static inline void begin_file(void)
+{
+    begin_pages(SMALL);
+    name_file(&the_page, 1);
+}
+
 /* --- what is made --- */
 
 /* The page as it is now, in capitals: an origin that nobody asks. */
@@ -281,6 +327,26 @@ static inline enum stored stored_under(const char *resource, const char *variant
     named.plan.resource = slice_str(resource);
     named.plan.variant = slice_str(variant);
     return stored_for(&named, o);
+}
+
+/* Comes, gets those bytes, leaves; then all fills are over. */
+static inline struct guest *served(int seat, wants_f *wants, struct origin *o)
+{
+    struct guest *g = enter(seat, wants);
+    check_body_of(g, o);
+    guest_leave(g);
+    site_settle(&the_site);
+    return g;
+}
+
+static inline struct guest *serve_made(int seat, wants_f *wants)
+{
+    return served(seat, wants, capitals_of(&the_page));
+}
+
+static inline struct guest *serve_file(int seat)
+{
+    return served(seat, wants_file, &the_origin);
 }
 
 #endif

@@ -193,7 +193,8 @@ static void test_an_upstream_that_cannot_resume_sends_all_again(void **state)
     assert_int_equal(stored_for(g, &the_origin), STORED_RIGHT);
 }
 
-static void spoil_what_is_left(void)
+/* Overwrites bytes of it, or appends to it. */
+static void spoil_what_is_left(off_t at)
 {
     char path[400];
     snprintf(path, sizeof path, "%s/partial", the_site.path);
@@ -204,7 +205,7 @@ static void spoil_what_is_left(void)
         int fd = e->d_name[0] == '.' ? -1 : openat(dirfd(d), e->d_name, O_WRONLY);
         if (fd < 0)
             continue;
-        assert_int_equal(pwrite(fd, "wrong", 5, 1000), 5);
+        assert_int_equal(pwrite(fd, "wrong", 5, at), 5);
         close(fd);
     }
     closedir(d);
@@ -215,7 +216,7 @@ static void test_wrong_bytes_that_were_left_spoil_one_attempt_only(void **state)
 {
     (void)state;
     leave_some_behind(LARGE, 200000);
-    spoil_what_is_left();
+    spoil_what_is_left(1000);
     restart(0);
     SCRIPT(honest);
     struct guest *g = enter(0, wants_blob);
@@ -224,6 +225,21 @@ static void test_wrong_bytes_that_were_left_spoil_one_attempt_only(void **state)
     site_settle(&the_site);
     assert_int_equal(stored_for(g, &the_origin), STORED_NOTHING);
     assert_int_equal(stored_for(serve_one(1, wants_blob), &the_origin), STORED_RIGHT);
+}
+
+/* 416 to what would be the rest: all is asked for, before anything was promised. */
+static void test_what_was_left_is_longer_than_the_object(void **state)
+{
+    (void)state;
+    leave_some_behind(LARGE, LARGE - 2);
+    spoil_what_is_left(LARGE - 2);
+    restart(0);
+    SCRIPT(honest);
+    struct guest *g = serve_one(1, wants_blob);
+    assert_int_equal(origin_got(&the_origin), 2);
+    assert_non_null(strstr(the_site.server->heads[0], "\r\nRange: "));
+    assert_null(strstr(the_site.server->heads[1], "\r\nRange: "));
+    assert_int_equal(stored_for(g, &the_origin), STORED_RIGHT);
 }
 
 /* What was left is more than the store may hold by now. */
@@ -330,6 +346,7 @@ int main(void)
         TEST(test_what_was_left_is_served_as_soon_as_the_head_is_in),
         TEST(test_an_upstream_that_cannot_resume_sends_all_again),
         TEST(test_wrong_bytes_that_were_left_spoil_one_attempt_only),
+        TEST(test_what_was_left_is_longer_than_the_object),
         TEST(test_a_store_made_smaller_still_serves),
         TEST(test_a_commit_that_fails_fails_no_client),
         TEST(test_too_many_fills_are_an_honest_refusal),

@@ -2,15 +2,6 @@
 
 #include "page_kit.h"
 
-static struct guest *serve_made(int seat, wants_f *wants)
-{
-    struct guest *g = enter(seat, wants);
-    check_made_of(g, &the_page);
-    guest_leave(g);
-    site_settle(&the_site);
-    return g;
-}
-
 static enum stored made_is_stored(void)
 {
     return stored_under("made/page", MADE_VARIANT, capitals_of(&the_page));
