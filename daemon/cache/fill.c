@@ -332,6 +332,17 @@ static enum step step_check(struct fill *f)
     return STEP_CHECKED;
 }
 
+/* What one client's credentials do not show may be there for another's. */
+static void note_absence(struct fill *f)
+{
+    struct engine *e = f->home->engine;
+    struct store_key own;
+    plan_key(e, f->route, &f->plan, &own);
+    bool is_shared = memcmp(own.bytes, f->node.key.bytes, sizeof own.bytes) != 0;
+    if (!f->plan.credential.n || !is_shared)
+        negatives_add(e->negatives, &f->node.key, clock_mono_ms() + f->route->negative_ttl_ms);
+}
+
 /* What every answer but a body comes to. */
 static enum step end_by_verdict(struct fill *f)
 {
@@ -339,8 +350,7 @@ static enum step end_by_verdict(struct fill *f)
     case VERDICT_UNCHANGED:
         return STEP_INDEX;
     case VERDICT_NOT_FOUND:
-        negatives_add(f->home->engine->negatives, &f->node.key,
-                      clock_mono_ms() + f->route->negative_ttl_ms);
+        note_absence(f);
         return end_as(f, FILL_NOT_FOUND);
     case VERDICT_DENIED:
         return end_as(f, FILL_DENIED);

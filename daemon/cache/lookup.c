@@ -300,6 +300,12 @@ static enum plan_error refusal_of(const struct lookup *l)
     return l->route->passthrough ? PLAN_ERR_CREDENTIALS : PLAN_ERR_DENIED;
 }
 
+/* It was asked for with somebody else's credentials: a refusal says nothing about this client. */
+static bool is_others(const struct lookup *l)
+{
+    return l->shared && l->joined;
+}
+
 static enum lookup_state check_fill(struct lookup *l)
 {
     struct fill_view v;
@@ -315,8 +321,10 @@ static enum lookup_state check_fill(struct lookup *l)
     case FILL_MOVED:
         return give_moved(l, &v);
     case FILL_NOT_FOUND:
-        return lookup_give_error(l, PLAN_ERR_NOT_FOUND, "", &v);
+        return is_others(l) ? look_again(l) : lookup_give_error(l, PLAN_ERR_NOT_FOUND, "", &v);
     case FILL_DENIED:
+        if (is_others(l))
+            return look_again(l);
         return lookup_give_error(l, refusal_of(l), "", &v);
     case FILL_FAILED:
         break;

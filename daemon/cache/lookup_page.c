@@ -61,8 +61,6 @@ static enum lookup_state source_answered(struct lookup *l)
         return pass_error(l, s);
     s->plan->accepts_any = true; /* what is made is of the form that was found */
     l->plan->source = s->plan;
-    if (!l->made_variant.p)
-        l->made_variant = l->plan->variant;
     l->plan->variant = arena_printf(l->arena, "%.*s|%.*s", SLICE_ARG(l->made_variant),
                                     SLICE_ARG(s->plan->variant));
     if (!l->plan->variant.p)
@@ -98,6 +96,8 @@ enum lookup_state lookup_made(struct lookup *l)
         return lookup_give_error(l, PLAN_ERR_BUSY, "the request is too large", NULL);
     if (l->source)
         lookup_end(l->source);
+    else
+        l->made_variant = l->plan->variant;
     *source = *l->plan->source;
     l->plan->accepts_any = true; /* negotiation is the source's */
     s->owner = l;

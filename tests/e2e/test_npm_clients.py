@@ -66,6 +66,7 @@ def install(make_npm_client, name: str, registry: str, lock: str, project):
     assert client.lock == lock, "the lockfile was changed"
 
 
+@pytest.mark.timeout(400)
 @EVERY_CLIENT
 def test_a_project_of_300_packages_cold_warm_and_without_the_upstream(
         start_root, make_npm_client, verdaccio, project, client):
@@ -89,6 +90,7 @@ def test_a_project_of_300_packages_cold_warm_and_without_the_upstream(
     install(make_npm_client, client, registry, lock, project)
 
 
+@pytest.mark.timeout(400)
 @MAIN_CLIENTS
 def test_lockfiles_serve_with_the_cache_and_without(start_root, make_npm_client, verdaccio, project,
                                                     client):

@@ -2,14 +2,18 @@
 upstream has accepted; credentials go to the upstream's own origin and into no log."""
 
 import time
+from dataclasses import replace
 
 import pytest
 
 from harness.faulty import Reply
+from harness.httpclient import Crowd, digest_of
+from harness.images import random_bytes
 from harness.net import until
 from harness.npm_packages import ACCEPT_ABBREVIATED, ACCEPT_FULL, FULL, make_package, packument
 from harness.npm_shelf import (CHALLENGE, document_of, error_of, json_reply, npm_error, npm_route,
                                stored_blobs, tarball_reply)
+from harness.paths import sanitized
 from harness.tokens import basic
 
 pytestmark = pytest.mark.quick
@@ -113,6 +117,49 @@ def test_refused_first_does_not_harm_who_comes_later(cache):
         assert_refused(get(cache, TARBALL, user), user)
     assert get(cache, PACKUMENT, "alice", ACCEPT_ABBREVIATED).status == 200
     assert get(cache, TARBALL, "alice").body == PACKAGE.data
+
+
+def test_all_at_once(cache, private):
+    """Questions of different users are never one question."""
+    private.delay = 0.2
+    users = ["alice", "bob", None] * 5
+    for target in (PACKUMENT, TARBALL):
+        answers = Crowd(len(users)).run(lambda number: get(cache, target, users[number]))
+        for user, answer in zip(users, answers):
+            if user == "alice":
+                assert answer.status == 200
+            else:
+                assert_refused(answer, user)
+
+
+def test_who_is_refused_does_not_spoil_it_for_who_waits_with_him(start_daemon, shelf):
+    """Both may read the packument, the tarball only one; the other is the first to ask."""
+    shelf.put(PACKAGE, readers={SECRETS["alice"], SECRETS["bob"]})
+    shelf.put_tarball(PACKAGE, lambda seen: tarball_reply(PACKAGE.data)
+                      if seen.header("Authorization") == SECRETS["alice"]
+                      else replace(npm_error(403, "not you"), head_delay=0.4))
+    daemon = start_daemon(npm_route(shelf.url, auth="passthrough"))
+
+    def ask(number: int):
+        time.sleep(0.15 * number)
+        return get(daemon, TARBALL, ["bob", "alice"][number])
+    refused, served = Crowd(2).run(ask)
+    assert_refused(refused, "bob")
+    assert (served.status, served.body) == (200, PACKAGE.data)
+
+
+def test_a_hash_is_no_permission(cache, private):
+    """Who knows the hash of a private tarball publishes a package that names it: the bytes are
+    held, and not given away for that."""
+    assert get(cache, TARBALL, "alice").status == 200
+    cache.wait_stored(PACKAGE.digest)
+    described = PACKAGE.described("")["dist"]
+    private.put(make_package("bait").saying(integrity=described["integrity"],
+                                            shasum=described["shasum"]))
+    for user in ("bob", None):
+        answer = get(cache, "/npm/bait/-/bait-1.0.0.tgz", user)
+        assert answer.status != 200 or not answer.complete
+        assert answer.body != PACKAGE.data
 
 
 def test_two_accounts_may_see_two_documents(start_daemon, shelf):
@@ -313,6 +360,16 @@ def test_what_is_personal_is_asked_each_time(cache, private):
             assert document_of(get(cache, f"/npm{target}", user)) == {"username": user}
         assert get(cache, f"/npm{target}").status == 401
         assert len(private.upstream.seen("GET", target)) == 5
+
+
+def test_a_big_package_is_published_in_little_memory(cache, private):
+    body = random_bytes(16 << 20, "publication")
+    private.upstream.script("PUT /left", lambda seen: json_reply({"got": digest_of(seen.body)}))
+    before = cache.resident_kib()
+    with cache.connect(timeout=60) as connection:
+        answer = connection.ask("PUT", "/npm/left", [*by("alice"), ("Content-Type", FULL)], body)
+    assert document_of(answer) == {"got": digest_of(body)}
+    assert sanitized() or cache.resident_kib() - before < 8 << 10
 
 
 def test_what_a_write_is_told_is_passed_on(cache, private):

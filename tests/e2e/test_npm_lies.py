@@ -90,15 +90,16 @@ NO_DOCUMENTS = {
     "bytes that are no UTF-8": (HONEST.replace(b"# left", b"# \xff\xfe"), FULL),
     "deeper than any packument": (b'{"a":' * 5000 + b"1" + b"}" * 5000, FULL),
     "another type": (HONEST, "application/octet-stream"),
-    "no gzip, but called so": (b"\x1f\x8b" + b"\x00" * 100, FULL),
+    "no gzip, but called so": (b"\x1f\x8b" + b"\x00" * 100, FULL, "gzip"),
+    "a coding that nobody asked for": (HONEST, FULL, "br"),
 }
 
 
 def no_document(kind: str) -> Reply:
-    body, content_type = NO_DOCUMENTS[kind]
+    body, content_type, *coding = NO_DOCUMENTS[kind]
     headers = {"Content-Type": content_type}
-    if "gzip" in kind:
-        headers["Content-Encoding"] = "gzip"
+    if coding:
+        headers["Content-Encoding"] = coding[0]
     return Reply(headers=headers, body=body, ranges=False)
 
 

@@ -8,7 +8,8 @@ import time
 import pytest
 
 from harness import httpclient
-from harness.faulty import Reply
+from harness.faulty import Gate, Reply
+from harness.httpclient import Crowd
 from harness.net import free_port, until
 from harness.npm_packages import (ABBREVIATED, ACCEPT_ABBREVIATED, ACCEPT_FULL, FULL, PUBLISHED,
                                   make_package, packument)
@@ -357,6 +358,67 @@ def test_a_new_version_is_seen_in_every_view(start_daemon, make_shelf, validator
         coded = newer.header("Content-Encoding") == "gzip"
         document = json.loads(gzip.decompress(newer.body) if coded else newer.body)
         assert document["dist-tags"] == {"latest": "2.0.0"}
+
+
+# -- many clients, and clients that do not stay ---------------------------------------------------
+
+@pytest.fixture
+def halved(shelf):
+    """A packument of a megabyte, of which the upstream gives one half before the gate opens."""
+    versions = [make_package("left", f"1.0.{number}") for number in range(3000)]
+    body = json.dumps(packument(versions, shelf.url)).encode()
+    gate = Gate()
+    shelf.put_raw("left", Reply(headers={"Content-Type": FULL}, body=body, ranges=False,
+                                hold_at=len(body) // 2, gate=gate))
+    return gate, len(body)
+
+
+def test_the_first_bytes_do_not_wait_for_the_last(cache, halved):
+    gate, size = halved
+    with cache.connect() as connection:
+        connection.request("GET", "/npm/left", [ACCEPT_FULL])
+        head, got = connection.read_head(), 0
+        for part in connection.body_parts(head):
+            got += len(part)
+            if got > size // 4:
+                gate.open()
+        assert got > size // 2 and gate.is_open
+    assert head.status == 200 and head.header("Content-Type") == FULL
+
+
+def test_a_client_that_leaves_does_not_end_it(cache, shelf, halved):
+    gate, _ = halved
+    with cache.connect() as connection:
+        connection.request("GET", "/npm/left", [("Host", f"127.0.0.1:{cache.port}"), ACCEPT_FULL])
+        next(connection.body_parts(connection.read_head()))
+        connection.reset()
+    gate.open()
+    assert len(document_of(hit(cache, "/npm/left", ACCEPT_FULL))["versions"]) == 3000
+    assert len(shelf.asked("left").packuments) == 1
+
+
+def test_many_clients_cause_one_question(cache, shelf, left):
+    """Although they ask for three bases and in two codings."""
+    shelf.delay = 0.2
+
+    def ask(number: int) -> bytes:
+        coding = [ACCEPT_GZIP] if number % 2 else []
+        answer = cache.get("/npm/left", [("Host", f"host-{number % 3}.test"), ACCEPT_FULL, *coding])
+        assert answer.status == 200 and answer.complete
+        return gzip.decompress(answer.body) if coding else answer.body
+    bodies = Crowd(30).run(ask)
+    assert len(set(bodies)) == 3
+    assert len(shelf.asked("left").packuments) == 1
+
+
+def test_a_client_that_names_no_host(cache, shelf, left):
+    """HTTP/1.0: nobody can say where links should lead; a tarball has none."""
+    with cache.connect() as connection:
+        connection.send(b"GET /npm/left HTTP/1.0\r\n\r\n")
+        assert error_of(connection.response())
+    with cache.connect() as connection:
+        connection.send(b"GET /npm/left/-/left-1.0.0.tgz HTTP/1.0\r\n\r\n")
+        assert connection.response().body == left[0].data
 
 
 def test_what_is_held_outlives_a_restart(cache, shelf, left):

@@ -6,6 +6,8 @@ import time
 import pytest
 
 from harness import config
+from harness.faulty import Reply
+from harness.httpclient import Crowd
 from harness.net import until
 from harness.npm_packages import ACCEPT_ABBREVIATED, integrity_of, make_package, shasum_of
 from harness.npm_shelf import (document_of, error_of, npm_route, stored_blobs, tarball_links,
@@ -160,6 +162,25 @@ def test_every_kind_of_hash_that_registries_list(cache, shelf, package, hashes):
     for _ in range(2):
         answer = cache.get(TARGET)
         assert (answer.status, answer.body) == (200, package.data)
+
+
+def test_many_clients_cause_one_download(cache, shelf, package):
+    shelf.delay = 0.2
+    shelf.put(package)
+    assert set(Crowd(30).run(lambda _: cache.get(TARGET).body)) == {package.data}
+    asked = shelf.asked("left")
+    assert (len(asked.packuments), len(asked.tarballs)) == (1, 1)
+
+
+def test_a_tarball_that_is_called_coded(cache, shelf, package):
+    """Some file servers call a .tgz a coded .tar: what is hashed is what goes out, uncoded."""
+    shelf.put(package)
+    shelf.put_tarball(package, Reply(headers={"Content-Type": "application/x-tar",
+                                              "Content-Encoding": "gzip"}, body=package.data))
+    for _ in range(2):
+        answer = cache.get(TARGET, [("Accept-Encoding", "gzip")])
+        assert (answer.status, answer.body) == (200, package.data)
+        assert answer.header("Content-Encoding") is None
 
 
 def test_a_tarball_is_served_when_the_upstream_is_gone(start_daemon, shelf, package):

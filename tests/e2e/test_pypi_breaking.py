@@ -4,7 +4,7 @@ is resumed for a while, with growing pauses, before it is given up), hangs, and 
 import pytest
 
 from harness.faulty import Reply, hanging
-from harness.httpclient import Crowd, digest_of, download
+from harness.httpclient import Crowd, download
 from harness.paths import sanitized
 from harness.pypi_index import ACCEPT_JSON, JSON_TYPE, long_page
 from harness.pypi_pages import restored

@@ -65,7 +65,7 @@ def test_metadata_is_served_and_is_the_wheels(cache, index, wheel, wheel_target,
     assert index.file_gets(f"{wheel.filename}.metadata") == [f"{wheel.filename}.metadata"]
 
 
-def test_metadata_is_verified(cache, index, wheel, wheel_target):
+def test_metadata_is_verified(cache, wheel, wheel_target):
     listed = {"sha256": hexdigest(b"other metadata")}
     wheel.more = {"core-metadata": listed, "data-dist-info-metadata": listed}
     assert cache.completed(f"{wheel_target}.metadata") is None
@@ -186,7 +186,7 @@ def test_a_host_may_be_allowed_on_any_port_or_on_one(start_daemon, index, wheel,
     assert daemon.completed(wheel_target) == wheel.data
 
 
-def test_another_port_of_an_allowed_host_is_refused(start_daemon, index, wheel, wheel_target):
+def test_another_port_of_an_allowed_host_is_refused(start_daemon, index, wheel_target):
     daemon = start_daemon(index.route(file_hosts=[f"127.0.0.1:{free_port()}"]))
     assert daemon.get(wheel_target).status == 403
     assert index.files.requests == []

@@ -93,7 +93,7 @@ def test_links_are_relative_reversible_and_keep_their_hash(cache, index, form):
             assert link.fragment == f"sha256={hexdigest(upload.data)}"
 
 
-def test_what_json_says_of_a_file_is_kept(cache, index):
+def test_what_json_says_of_a_file_is_kept(cache):
     found = links(cache.get(PAGE, [ACCEPT_JSON]), PAGE)
     yanked, plain = found["demo-2.0-py3-none-any.whl"].more, found["demo-1.0-py3-none-any.whl"].more
     assert yanked["yanked"] == 'broken & "bad" <really>' and plain["yanked"] is False

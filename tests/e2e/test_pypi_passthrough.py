@@ -140,6 +140,38 @@ def test_a_crowd_of_everybody_for_a_cold_page(cache, index):
             assert bool(body) == (who is ALICE), who
 
 
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_what_is_denied_to_one_user_is_not_denied_to_the_next(cache, index, status):
+    """The page names the file to both; its origin gives it to alice alone."""
+    upload = alice_alone(index, Reply(status))
+    file = index.target("team", upload)
+    assert cache.completed(file, BOB) is None
+    assert cache.completed(file, ALICE) == upload.data
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_what_is_denied_to_one_user_is_not_denied_to_who_waits_too(cache, index, status):
+    upload = alice_alone(index, Reply(status, head_delay=0.4))
+    file = index.target("team", upload)
+    for who in (BOB, ALICE):
+        assert cache.completed(TEAM, [ACCEPT_JSON, *who])
+
+    def ask(number: int) -> bytes | None:
+        if number == 0:
+            return cache.completed(file, BOB)
+        index.pages.wait_seen(1, "GET", upload.filename)
+        return cache.completed(file, ALICE)
+    assert Crowd(4).run(ask) == [None] + [upload.data] * 3
+
+
+def alice_alone(index, denial: Reply):
+    """A file of `team` that is denied so to everybody else."""
+    upload = index.projects["team"].uploads[0]
+    index.pages.script(upload.path, lambda seen: index.pages.fallback(seen)
+                       if seen.header("Authorization") == ALICE[0][1] else denial)
+    return upload
+
+
 def test_another_projects_page_is_no_way_in(cache, index):
     """The file's path below a project that bob may see."""
     file = file_target(index, "secret")

@@ -70,7 +70,7 @@ def test_a_file_streams(cache, index, wheel, wheel_target):
         assert first + client.read_exactly(len(wheel.data) - 50_000) == wheel.data
 
 
-def test_the_same_is_refused(cache, start_daemon, index, wheel, wheel_target):
+def test_the_same_is_refused(cache, start_daemon, index, wheel_target):
     other = make_wheel("other")
     index.add("other", other)
     assert cache.get(index.target("demo", other)).status == 404

@@ -177,6 +177,16 @@ static inline void site_stop_workers(struct site *s)
         await(atomic_load(&s->seats[i].idle));
 }
 
+/* After a stop that was the test's own: the site's end stops them once more. */
+static inline void site_forget_stop(struct site *s)
+{
+    s->stopping = false;
+    for (int i = 0; i < SEATS; i++) {
+        s->seats[i].worker->stopping = false;
+        atomic_store(&s->seats[i].idle, false);
+    }
+}
+
 static inline void guests_free(struct site *s);
 
 /* The folder stays. */

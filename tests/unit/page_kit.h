@@ -298,19 +298,25 @@ static inline void begin_file(void)
 
 /* --- what is made --- */
 
-/* The page as it is now, in capitals: an origin that nobody asks. */
-static inline struct origin *capitals_of(const struct origin *page)
+/* `made` becomes an origin that nobody asks: the page as it is now, in capitals. */
+static inline void capitals_into(struct origin *made, const struct origin *page)
 {
-    static struct origin made;
     size_t n = page->n + strlen(SHOUT_END);
     char *text = malloc(n + 1);
     for (size_t i = 0; i < page->n; i++)
         text[i] = (char)toupper((unsigned char)page->bytes[i]);
     memcpy(text + page->n, SHOUT_END, strlen(SHOUT_END));
+    origin_init(made, 1, 0);
+    origin_put(made, text, n, 1);
+}
+
+/* The same, until the next one is wanted. */
+static inline struct origin *capitals_of(const struct origin *page)
+{
+    static struct origin made;
     if (made.bytes)
         origin_free(&made);
-    origin_init(&made, 1, 0);
-    origin_put(&made, text, n, 1);
+    capitals_into(&made, page);
     return &made;
 }
 

@@ -93,10 +93,7 @@ static int end_server(void **state)
         await(atomic_load(&server_idle));
         call_on(seat, free_server, NULL);
         site_stop_workers(&the_site);
-        for (int i = 0; i < SEATS; i++) {
-            the_site.seats[i].worker->stopping = false;
-            atomic_store(&the_site.seats[i].idle, false);
-        }
+        site_forget_stop(&the_site);
     }
     int result = kit_end(state);
     service_free(&service);

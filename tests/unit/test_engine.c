@@ -71,11 +71,7 @@ static void check_stop_is_quick(void)
     int64_t began = clock_mono_ms();
     site_stop_workers(&the_site);
     assert_true(clock_mono_ms() - began < kit_options.response_timeout_ms);
-    the_site.stopping = false;
-    for (int i = 0; i < SEATS; i++) {
-        the_site.seats[i].worker->stopping = false;
-        atomic_store(&the_site.seats[i].idle, false);
-    }
+    site_forget_stop(&the_site);
 }
 
 static void test_an_idle_worker_stops_at_once(void **state)

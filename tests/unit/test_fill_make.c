@@ -401,6 +401,26 @@ static void test_a_full_store_makes_it_all_the_same(void **state)
     }
 }
 
+/* Both threads of the pool are held: who needs one waits in bounds, who needs none does not wait.
+ */
+static void test_a_busy_pool_holds_up_no_hit(void **state)
+{
+    (void)state;
+    begin_pages_with(SMALL, (struct site_options){.wait_timeout_ms = 300});
+    serve_made(0, wants_made);
+    atomic_store(&reader_gate, false);
+    struct guest *coded = enter(0, wants_made_gzip), *relay = enter(1, wants_made_relay);
+    await(atomic_load(&readers_waiting) == 2);
+    assert_true(enter(1, wants_made)->complete); /* without a turn of the loop */
+    struct guest *late = enter(0, wants_made_relay);
+    check_error(coded, PLAN_ERR_UPSTREAM);
+    check_error(relay, PLAN_ERR_UPSTREAM);
+    check_error(late, PLAN_ERR_UPSTREAM);
+    atomic_store(&reader_gate, true);
+    site_settle(&the_site);
+    check_gzip_made(enter(1, wants_made_gzip));
+}
+
 static void test_too_many_fills_are_an_honest_refusal(void **state)
 {
     (void)state;
@@ -440,6 +460,7 @@ int main(void)
         TEST(test_a_relay_ends_with_its_client),
         TEST(test_errors_of_a_relayed_page),
         TEST(test_a_full_store_makes_it_all_the_same),
+        TEST(test_a_busy_pool_holds_up_no_hit),
         TEST(test_too_many_fills_are_an_honest_refusal),
     };
     return cmocka_run_group_tests(tests, kit_begin, NULL);

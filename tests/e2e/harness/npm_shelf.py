@@ -4,7 +4,7 @@ accounts, and whatever lies a test wants."""
 import gzip
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from . import config
@@ -44,6 +44,7 @@ class Shelf:
     gzips: bool = False             # packuments go out coded when that is accepted
     validators: bool = True         # packuments have an ETag, and it is honoured
     abbreviates: bool = True        # knows the abbreviated form
+    delay: float = 0                # seconds before each answer
     # Per package: the values of Authorization that may read it; None: nobody needs one.
     readers: dict[str, set[str]] = field(default_factory=dict)
 
@@ -81,6 +82,9 @@ class Shelf:
         """Answer for a tarball as told."""
         self.upstream.script(package.tarball_path, *replies)
 
+    def _late(self, reply: Reply) -> Reply:
+        return replace(reply, head_delay=self.delay)
+
     def _refusal(self, name: str, seen: Seen) -> Reply | None:
         allowed = self.readers.get(name)
         if allowed is None or seen.header("Authorization") in allowed:
@@ -92,8 +96,8 @@ class Shelf:
     def _packument(self, name: str, full: bytes, abbreviated: bytes):
         def reply(seen: Seen) -> Reply:
             short = self.abbreviates and ABBREVIATED in (seen.header("Accept") or "")
-            return self._refusal(name, seen) or self._document(seen, abbreviated if short else full,
-                                                               ABBREVIATED if short else FULL)
+            return self._late(self._refusal(name, seen) or self._document(
+                seen, abbreviated if short else full, ABBREVIATED if short else FULL))
         return reply
 
     def _document(self, seen: Seen, body: bytes, kind: str) -> Reply:
@@ -111,7 +115,7 @@ class Shelf:
 
     def _tarball(self, package: Package):
         def reply(seen: Seen) -> Reply:
-            return self._refusal(package.name, seen) or tarball_reply(package.data)
+            return self._late(self._refusal(package.name, seen) or tarball_reply(package.data))
         return reply
 
     # -- what was asked ------------------------------------------------------------------------

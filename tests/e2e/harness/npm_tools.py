@@ -53,7 +53,7 @@ class Client:
                 "XDG_DATA_HOME": str(self.home / "data"),
                 "XDG_STATE_HOME": str(self.home / "state")}
 
-    def run(self, *words, check: bool = True, timeout: float = 120) -> subprocess.CompletedProcess:
+    def run(self, *words, check: bool = True, timeout: float = 150) -> subprocess.CompletedProcess:
         argv = [str(word) for word in (*self.argv, *words)]
         done = subprocess.run(argv, cwd=self.project, env=self.environment(), timeout=timeout,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -3,7 +3,6 @@
 They see nothing of this machine's settings: the environment is made anew for each call.
 """
 
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -44,9 +43,6 @@ class _Client:
         """The projects that are installed, as their wheels spell them."""
         return {folder.name.split("-")[0].lower() for folder in self.target.glob("*.dist-info")}
 
-    def remove(self):
-        shutil.rmtree(self.folder)
-
 
 class Pip(_Client):
     """pip in a venv of its own; `tool` names it."""
@@ -73,7 +69,7 @@ class Uv(_Client):
 
     def uv(self, *words, check: bool = True, cwd: Path | None = None):
         return self._run(self.PROGRAM, *words, check=check, cwd=cwd, UV_PYTHON=PYTHON,
-                         UV_PYTHON_DOWNLOADS="never", UV_HTTP_RETRIES="1", UV_LINK_MODE="copy")
+                         UV_PYTHON_DOWNLOADS="never", UV_HTTP_RETRIES="0", UV_LINK_MODE="copy")
 
     def install(self, index_url: str, *words, check: bool = True):
         return self.uv("pip", "install", "--target", self.target, "--default-index", index_url,

@@ -167,10 +167,6 @@ class Index:
         self.pages.refuse()
         self.files.refuse()
 
-    def listen(self):
-        self.pages.listen()
-        self.files.listen()
-
     def forget(self):
         """Empty the access logs."""
         self.pages.forget()
