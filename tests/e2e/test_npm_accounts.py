@@ -7,9 +7,9 @@ import pytest
 
 from harness.net import free_port
 from harness.npm_packages import ACCEPT_FULL, make_package
-from harness.npm_registry import ALICE, BOB, login, npmrc_login, password
+from harness.npm_registry import ALICE, BOB, login, password
 from harness.npm_shelf import document_of, npm_route
-from harness.npm_tools import Npm, NpmOfDebian
+from harness.npm_tools import CLIENTS, Npm, NpmOfDebian
 
 pytestmark = pytest.mark.full
 
@@ -32,17 +32,17 @@ def start(make_daemon, verdaccio):
 
 @pytest.fixture
 def make_user(make_npm_client):
-    """make_user(client, registry, line): a client whose .npmrc has one more line."""
-    def make(name: str, registry: str, *lines: str):
+    """make_user(client, registry, user): a client that is logged in as the user, or as nobody."""
+    def make(name: str, registry: str, user: str | None = None):
         client = make_npm_client(name, registry)
-        file = client.project / ".npmrc"
-        file.write_text(file.read_text() + "\n".join(lines) + "\n")
+        if user:
+            client.log_in(user, password(user))
         return client
     return make
 
 
-def token_line(daemon, registry: str, user: str) -> str:
-    """Log in as `npm login --auth-type=legacy` does; the line that it writes."""
+def issue_token(daemon, user: str) -> str:
+    """Log in as `npm login --auth-type=legacy` does."""
     name = f"org.couchdb.user:{user}"
     body = json.dumps({"_id": name, "name": user, "password": password(user), "type": "user",
                        "roles": []}).encode()
@@ -50,8 +50,7 @@ def token_line(daemon, registry: str, user: str) -> str:
         answer = connection.ask("PUT", f"/npm/-/user/{name}",
                                 [login(user), ("Content-Type", "application/json")], body)
     assert answer.status == 201, f"{answer}: {answer.body!r}"
-    token = json.loads(answer.body)["token"]
-    return f"{registry.split(':', 1)[1]}/:_authToken={token}"
+    return json.loads(answer.body)["token"]
 
 
 def install_secret(client):
@@ -61,16 +60,15 @@ def install_secret(client):
     assert client.installed() == {SECRET.name: {"1.0.0"}}
 
 
-@pytest.mark.parametrize("client", [Npm.name, NpmOfDebian.name, "pnpm", "pnpm 10", "yarn 1"])
+@pytest.mark.parametrize("client", CLIENTS)
 def test_a_private_package_is_for_its_owner(start, make_user, verdaccio, client):
     verdaccio.publish(SECRET)
     daemon, registry = start(auth="passthrough")
-    always = "always-auth=true"
-    owner = make_user(client, registry, npmrc_login(registry, ALICE), always)
+    owner = make_user(client, registry, ALICE)
     install_secret(owner)
     daemon.wait_stored(SECRET.digest)
-    for lines in ([npmrc_login(registry, BOB), always], []):
-        stranger = make_user(client, registry, *lines)
+    for user in (BOB, None):
+        stranger = make_user(client, registry, user)
         stranger.depend(**{SECRET.name: "1.0.0"})
         with pytest.raises(AssertionError, match="ended with"):
             stranger.make_lock()
@@ -83,7 +81,8 @@ def test_a_private_package_is_for_its_owner(start, make_user, verdaccio, client)
 @NPM_ONLY
 def test_publish_tag_and_whoami_through_the_cache(start, make_user, verdaccio, client):
     daemon, registry = start(auth="passthrough")
-    npm = make_user(client, registry, token_line(daemon, registry, ALICE))
+    npm = make_user(client, registry)
+    npm.add_to_npmrc(f"{npm.registry_key}:_authToken={issue_token(daemon, ALICE)}")
     assert npm.run("whoami").stdout.strip() == ALICE
 
     for version in ("1.0.0", "1.1.0"):
@@ -113,8 +112,8 @@ def test_publish_tag_and_whoami_through_the_cache(start, make_user, verdaccio, c
 
 @NPM_ONLY
 def test_without_passthrough_npm_says_why_it_cannot_publish(start, make_user, verdaccio, client):
-    daemon, registry = start()
-    npm = make_user(client, registry, npmrc_login(registry, ALICE))
+    _, registry = start()
+    npm = make_user(client, registry, ALICE)
     (npm.project / "package.json").write_text(json.dumps({"name": "mine", "version": "1.0.0"}))
     refused = npm.run("publish", check=False)
     assert refused.returncode != 0
@@ -127,12 +126,13 @@ def test_without_passthrough_npm_says_why_it_cannot_publish(start, make_user, ve
 def test_what_a_user_typed_is_in_no_log(start, make_user, verdaccio, client):
     verdaccio.publish(SECRET)
     daemon, registry = start(auth="passthrough")
-    line = token_line(daemon, registry, ALICE)
-    npm = make_user(client, registry, line)
+    token = issue_token(daemon, ALICE)
+    npm = make_user(client, registry)
+    npm.add_to_npmrc(f"{npm.registry_key}:_authToken={token}")
     npm.run("whoami")
     install_secret(npm)
     daemon.stop()
     log = daemon.process.errors() + daemon.process.output()
     assert "secret" in log, "the log does not show what was asked"
-    for secret in (line.partition("=")[2], password(ALICE), login(ALICE)[1].split()[1]):
+    for secret in (token, password(ALICE), login(ALICE)[1].split()[1]):
         assert secret not in log

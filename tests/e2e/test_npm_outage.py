@@ -7,7 +7,7 @@ import pytest
 
 from harness.faulty import Reply, hanging
 from harness.npm_packages import ACCEPT_ABBREVIATED, ACCEPT_FULL, make_package
-from harness.npm_shelf import document_of, error_of, npm_error, npm_route
+from harness.npm_shelf import document_of, error_of, json_reply, npm_error, npm_route
 
 pytestmark = pytest.mark.quick
 
@@ -80,6 +80,21 @@ def test_what_is_held_is_served_when_connections_are_refused(held, shelf):
     other = held.get(target, [*headers, ("Host", "another.test"), ("Accept-Encoding", "gzip")])
     assert other.status == 200 and other.header("Content-Encoding") == "gzip"
     assert other.cache["fwd"] == "stale"
+
+
+def test_small_documents_are_served_when_the_upstream_is_gone(start_daemon, shelf):
+    daemon = start_daemon(npm_route(shelf.url, ttl="200ms", stale_while_refreshing="0s"))
+    targets = [TARGETS[name][0] for name in ("tags", "search", "keys")]
+    for target in targets:
+        shelf.upstream.script(target.removeprefix("/npm").partition("?")[0],
+                              json_reply({"asked": target}))
+        assert document_of(daemon.get(target)) == {"asked": target}
+    time.sleep(0.3)
+    shelf.upstream.refuse()
+    for target in targets:
+        answer = daemon.get(target)
+        assert document_of(answer) == {"asked": target}
+        assert answer.cache["fwd"] == "stale"
 
 
 @pytest.mark.parametrize("failure", [name for name in FAILURES if name != "hang"])

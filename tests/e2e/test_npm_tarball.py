@@ -10,8 +10,8 @@ from harness.faulty import Reply
 from harness.httpclient import Crowd
 from harness.net import until
 from harness.npm_packages import ACCEPT_ABBREVIATED, integrity_of, make_package, shasum_of
-from harness.npm_shelf import (document_of, error_of, npm_route, stored_blobs, tarball_links,
-                               tarball_reply)
+from harness.npm_shelf import (document_of, error_of, npm_error, npm_route, stored_blobs,
+                               tarball_links, tarball_reply)
 
 pytestmark = pytest.mark.quick
 
@@ -96,6 +96,18 @@ def test_a_tarball_of_a_package_that_is_not(cache, shelf, package):
     shelf.put_tarball(package, tarball_reply(package.data))
     assert cache.get(TARGET).status == 404
     assert not shelf.asked("left").tarballs
+
+
+def test_a_tarball_that_is_listed_before_it_is_there(start_daemon, shelf, package):
+    """As with registries whose servers learn of a new version one after the other: the 404 is
+    forgotten soon."""
+    daemon = start_daemon(npm_route(shelf.url, ttl="1h", negative_ttl="200ms"))
+    shelf.put(package)
+    shelf.put_tarball(package, npm_error(404, "not here yet"))
+    answer = daemon.get(TARGET)
+    assert answer.status == 404 and error_of(answer)
+    shelf.put_tarball(package, tarball_reply(package.data))
+    daemon.wait_body(TARGET, package.data, timeout=5)
 
 
 def test_a_tarball_of_another_package_under_this_name(cache, shelf, package):
@@ -207,4 +219,5 @@ def test_the_same_bytes_on_two_routes_are_one_blob(start_daemon, shelf, package)
         answer = daemon.get(target)
         assert (answer.status, answer.body) == (200, package.data)
         hit(daemon, target)
+    daemon.wait_stored(package.digest)
     assert stored_blobs(daemon) == {package.digest}

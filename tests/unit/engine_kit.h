@@ -253,6 +253,7 @@ struct guest {
     uint64_t pos, stop;
     bool present;
     bool only_held;
+    bool goes_at_once; /* with the answer, within the callback */
     /* under the site's lock: */
     unsigned readies; /* answers given: more than one is a defect */
     bool ready;
@@ -368,9 +369,23 @@ static inline void guest_answered(struct guest *g)
     guest_read(g);
 }
 
+static inline void guest_end(void *arg)
+{
+    struct guest *g = arg;
+    lookup_end(&g->lookup);
+    arena_reset(&g->arena);
+}
+
 static inline void guest_on_ready(struct lookup *l)
 {
-    guest_answered((struct guest *)(void *)((char *)l - offsetof(struct guest, lookup)));
+    struct guest *g = (struct guest *)(void *)((char *)l - offsetof(struct guest, lookup));
+    if (!g->goes_at_once) {
+        guest_answered(g);
+        return;
+    }
+    guest_end(g);
+    g->lookup.answer = (struct answer){.status = 0}; /* its texts are gone */
+    guest_note(g);
 }
 
 static inline void guest_on_body(struct lookup *l)
@@ -383,13 +398,6 @@ static inline void guest_begin(void *arg)
     struct guest *g = arg;
     if (lookup_start(&g->lookup) != LOOKUP_WAITING)
         guest_answered(g);
-}
-
-static inline void guest_end(void *arg)
-{
-    struct guest *g = arg;
-    lookup_end(&g->lookup);
-    arena_reset(&g->arena);
 }
 
 static inline void no_page(struct arena *a, enum plan_error error, struct slice detail,
@@ -486,7 +494,7 @@ static inline void guest_enter(struct guest *g)
 
 static inline void guest_leave(struct guest *g)
 {
-    if (g->present)
+    if (g->present && !(g->goes_at_once && seen(g, ready)))
         call_on(g->seat, guest_end, g);
     g->present = false;
 }

@@ -259,6 +259,28 @@ static void test_negotiation_is_the_source_s(void **state)
     }
 }
 
+/* The last thing that its callback does may be to end the lookup, and the source's with it. */
+static void test_a_guest_may_leave_with_the_answer(void **state)
+{
+    (void)state;
+    const struct act acts[] = {{.status = 0},
+                               {.status = 404},
+                               {.until = 1000, .ending = CUTS, .no_etag = true},
+                               {.holds_head = &head_gate}};
+    for (size_t i = 0; i < sizeof acts / sizeof acts[0]; i++) {
+        begin_pages_with(SMALL, (struct site_options){.wait_timeout_ms = 200});
+        origin_script(&the_page, &acts[i], 1);
+        struct guest *g = new_guest(0, wants_made);
+        g->goes_at_once = true;
+        guest_enter(g);
+        guest_wait_ready(g);
+        atomic_store(&head_gate, true);
+        site_settle(&the_site);
+        assert_int_equal(g->readies, 1);
+        pages_end(NULL);
+    }
+}
+
 static void test_a_guest_may_leave_while_the_source_is_awaited(void **state)
 {
     (void)state;
@@ -320,6 +342,7 @@ int main(void)
         TEST(test_head_of_a_page_makes_it),
         TEST(test_a_herd_costs_one_request),
         TEST(test_negotiation_is_the_source_s),
+        TEST(test_a_guest_may_leave_with_the_answer),
         TEST(test_a_guest_may_leave_while_the_source_is_awaited),
         TEST(test_who_wants_only_what_is_held_costs_no_request),
     };

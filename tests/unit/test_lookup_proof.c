@@ -336,6 +336,29 @@ static void test_head_of_a_file_asks_where_the_page_says(void **state)
 
 /* --- leaving, and the end --- */
 
+static void test_a_guest_may_leave_with_the_answer(void **state)
+{
+    (void)state;
+    static wants_f *const wants[] = {wants_file, wants_relayed_file, wants_same_bytes};
+    const struct act acts[] = {{.status = 0},
+                               {.status = 404},
+                               {.until = 1000, .ending = CUTS, .no_etag = true},
+                               {.holds_head = &head_gate}};
+    for (size_t i = 0; i < 3 * sizeof acts / sizeof acts[0]; i++) {
+        begin_pages_with(SMALL, (struct site_options){.wait_timeout_ms = 200});
+        name_file(&the_page, 1);
+        origin_script(&the_page, &acts[i / 3], 1);
+        struct guest *g = new_guest(0, wants[i % 3]);
+        g->goes_at_once = true;
+        guest_enter(g);
+        guest_wait_ready(g);
+        atomic_store(&head_gate, true);
+        site_settle(&the_site);
+        assert_int_equal(g->readies, 1);
+        pages_end(NULL);
+    }
+}
+
 static void test_a_guest_may_leave_in_mid_proof(void **state)
 {
     (void)state;
@@ -403,6 +426,9 @@ static void test_without_memory_nothing_is_proven(void **state)
 
 /* --- credentials --- */
 
+/* While it is shut, Bob waits for his refusals. They may say that there is nothing. */
+static atomic_bool refusal_gate = true, refusals_hide;
+
 /* Ann may have all, Bob the page, and nobody else anything. */
 static bool answer_to_ann(struct visit *v)
 {
@@ -410,6 +436,10 @@ static bool answer_to_ann(struct visit *v)
     bool bob = has_line(v, "\r\nAuthorization: Basic bob\r\n");
     if (ann || (bob && !asks_for(v, "/v2/file")))
         return answer_from_origins(v);
+    if (bob)
+        wait_open(&refusal_gate);
+    if (bob && atomic_load(&refusals_hide))
+        return answer_text(v, "404 x", "", "no");
     return answer_text(v, bob ? "403 x" : "401 x", "WWW-Authenticate: Basic realm=\"x\"\r\n", "no");
 }
 
@@ -457,6 +487,7 @@ static void wants_bobs_made(struct guest *g, struct origin *o)
 static void begin_private(const char *digest)
 {
     begin_pages_with(SMALL, (struct site_options){.answer = answer_to_ann});
+    atomic_store(&refusals_hide, false);
     the_site.route.passthrough = true;
     name_on(&the_page, 2, "file.whl", digest, LARGE);
 }
@@ -527,6 +558,36 @@ static void test_proof_is_asked_for_also_of_what_is_held(void **state)
     assert_true(served(1, wants_anns_file, &the_origin)->cache_status.hit);
 }
 
+/* They share a fill; it is Bob, with whose credentials it asks, who is refused. */
+static void test_a_refusal_to_one_is_none_to_another(void **state)
+{
+    (void)state;
+    for (int hides = 0; hides < 2; hides++) {
+        begin_private(NULL);
+        atomic_store(&refusals_hide, hides);
+        atomic_store(&refusal_gate, false);
+        struct guest *bob = enter(0, wants_bobs_file);
+        await(server_count(the_site.server, "/v2/file") == 1);
+        struct guest *ann = enter(1, wants_anns_file);
+        await(origin_got(&the_page) == 2);
+        kit_sleep(50); /* her page is read */
+        atomic_store(&refusal_gate, true);
+        check_error(bob, hides ? PLAN_ERR_NOT_FOUND : PLAN_ERR_FORBIDDEN);
+        check_body_of(ann, &the_origin);
+        pages_end(NULL);
+    }
+}
+
+static void test_a_404_to_one_is_not_remembered_for_another(void **state)
+{
+    (void)state;
+    begin_private(NULL);
+    atomic_store(&refusals_hide, true);
+    check_error(enter(0, wants_bobs_file), PLAN_ERR_NOT_FOUND);
+    site_settle(&the_site);
+    served(1, wants_anns_file, &the_origin);
+}
+
 /* Whether they are still good is for the upstream to say, and for nobody else. */
 static void test_a_grant_is_not_stretched_by_a_failure(void **state)
 {
@@ -571,6 +632,7 @@ int main(void)
         TEST(test_bytes_that_no_page_names_are_not_given_out),
         TEST(test_a_relayed_file_is_proven_and_stored_nowhere),
         TEST(test_head_of_a_file_asks_where_the_page_says),
+        TEST(test_a_guest_may_leave_with_the_answer),
         TEST(test_a_guest_may_leave_in_mid_proof),
         TEST(test_a_stop_in_mid_proof_waits_for_the_job_only),
         TEST(test_a_proof_is_waited_for_in_bounds),
@@ -580,6 +642,8 @@ int main(void)
         TEST(test_a_page_with_a_digest_gives_a_share_in_the_bytes),
         TEST(test_without_a_digest_there_is_no_share),
         TEST(test_proof_is_asked_for_also_of_what_is_held),
+        TEST(test_a_refusal_to_one_is_none_to_another),
+        TEST(test_a_404_to_one_is_not_remembered_for_another),
         TEST(test_a_grant_is_not_stretched_by_a_failure),
     };
     return cmocka_run_group_tests(tests, kit_begin, NULL);

@@ -35,12 +35,6 @@ def login(user: str) -> tuple[str, str]:
     return ("Authorization", basic(user, password(user)))
 
 
-def npmrc_login(url: str, user: str) -> str:
-    """The line of an .npmrc that logs a user in at a registry."""
-    credentials = base64.b64encode(f"{user}:{password(user)}".encode()).decode()
-    return f"{url.split(':', 1)[1]}/:_auth={credentials}"
-
-
 def publication(package: Package, base: str) -> bytes:
     """The document by which a client publishes a package."""
     return json.dumps({

@@ -1,5 +1,6 @@
 """The clients of npm registries, as `make deps-test` installs them; each with its own home."""
 
+import base64
 import json
 import os
 import subprocess
@@ -43,6 +44,20 @@ class Client:
     def write_npmrc(self, *lines: str):
         text = "\n".join([f"registry={self.registry}/", *lines]) + "\n"
         (self.project / ".npmrc").write_text(text)
+
+    def log_in(self, user: str, password: str):
+        """With each request to the registry from now on."""
+        credentials = base64.b64encode(f"{user}:{password}".encode()).decode()
+        self.add_to_npmrc(f"{self.registry_key}:_auth={credentials}", "always-auth=true")
+
+    @property
+    def registry_key(self) -> str:
+        """How an .npmrc begins a line about the registry."""
+        return f"{self.registry.split(':', 1)[1]}/"
+
+    def add_to_npmrc(self, *lines: str):
+        with open(self.project / ".npmrc", "a") as file:
+            file.write("\n".join(lines) + "\n")
 
     def environment(self) -> dict:
         own = {key: value for key, value in os.environ.items()
@@ -175,10 +190,17 @@ class Berry(Client):
     lockfile = "yarn.lock"
 
     def configure(self):
+        self.write_settings()
+
+    def log_in(self, user: str, password: str):
+        self.write_settings(npmAuthIdent=f"{user}:{password}", npmAlwaysAuth=True)
+
+    def write_settings(self, **more):
         settings = {"npmRegistryServer": self.registry, "unsafeHttpWhitelist": ["127.0.0.1"],
                     "globalFolder": str(self.home / "berry"), "enableTelemetry": False,
                     "enableGlobalCache": False, "cacheFolder": str(self.home / "zips"),
-                    "enableScripts": False, "nodeLinker": "node-modules", "httpRetry": 0}
+                    "enableScripts": False, "nodeLinker": "node-modules", "httpRetry": 0,
+                    "npmMinimalAgeGate": 0, **more}
         # YAML holds all of JSON.
         (self.project / ".yarnrc.yml").write_text(json.dumps(settings))
 
