@@ -3,9 +3,8 @@
  * the upstream's answers say, and keeps for good what the configuration calls immutable.
  */
 #include "pattern.h"
+#include "refusal.h"
 #include "rows.h"
-
-enum { ERROR_PAGE_MAX = 4 * 1024 };
 
 /* --- errors --- */
 
@@ -48,23 +47,7 @@ static void render_error(struct arena *a, enum plan_error error, struct slice de
                          struct plan_page *page)
 {
     const struct error_row *row = &error_rows[error];
-    struct slice shown = slice_to(detail, ERROR_PAGE_MAX);
-    *page = (struct plan_page){
-        .status = row->status,
-        .content_type = SLICE("text/plain; charset=utf-8"),
-        .body = arena_printf(a, "%s%s%.*s\n", row->text, shown.n ? ": " : "", SLICE_ARG(shown)),
-        .fields = error_fields(error),
-    };
-    if (!page->body.p)
-        page->body = SLICE("out of room\n");
-}
-
-static bool refuse(struct plan *plan, enum plan_error error, struct slice detail)
-{
-    plan->kind = PLAN_REFUSED;
-    plan->refusal = error;
-    plan->refusal_detail = detail;
-    return true;
+    refusal_text(a, row->status, row->text, detail, error_fields(error), page);
 }
 
 /* --- the request that goes to the upstream --- */
@@ -256,9 +239,9 @@ static bool plan_other(struct plan *plan, struct arena *a, const struct plan_inp
     const struct http_request *r = in->request;
     bool is_safe = r->method == HTTP_OPTIONS;
     if (slice_eq(r->method_text, SLICE("TRACE")) || slice_eq(r->method_text, SLICE("CONNECT")))
-        return refuse(plan, PLAN_ERR_METHOD, SLICE(""));
+        return plan_refuse(plan, PLAN_ERR_METHOD, SLICE(""));
     if (!is_safe && has_account(in->config))
-        return refuse(plan, PLAN_ERR_METHOD, SLICE("the cache's own account only reads"));
+        return plan_refuse(plan, PLAN_ERR_METHOD, SLICE("the cache's own account only reads"));
     plan->kind = PLAN_RELAYED;
     plan->method = r->method;
     plan->method_text = r->method_text;
@@ -273,7 +256,7 @@ static bool plan_request(const struct plan_input *in, struct arena *a, struct pl
     const struct http_request *r = in->request;
     *plan = (struct plan){.render_error = render_error, .fields = SLICE(""), .accepts_any = true};
     if (!in->config)
-        return refuse(plan, PLAN_ERR_NO_ROUTE, SLICE(""));
+        return plan_refuse(plan, PLAN_ERR_NO_ROUTE, SLICE(""));
     if (!set_resource(plan, a, in))
         return false;
     set_credential(plan, in);

@@ -4,6 +4,7 @@
 #include "npm_packument.h"
 #include "npm_path.h"
 #include "protocol/protocol.h"
+#include "refusal.h"
 #include "rows.h"
 
 #define DOCUMENT_MAX ((uint64_t)512 * 1024 * 1024)
@@ -96,14 +97,6 @@ static void render_error(struct arena *a, enum plan_error error, struct slice de
     if (!page->body.p)
         page->body = SLICE("{\"error\":\"out of room\"}\n");
     buf_free(&b);
-}
-
-static bool refuse(struct plan *plan, enum plan_error error, struct slice detail)
-{
-    plan->kind = PLAN_REFUSED;
-    plan->refusal = error;
-    plan->refusal_detail = detail;
-    return true;
 }
 
 /* --- what all plans have --- */
@@ -230,8 +223,8 @@ static bool plan_document(struct plan *plan, const struct request *r)
     const struct form *form = of_version ? &full : wanted_form(fields);
 
     if (!r->in->base.n)
-        return refuse(plan, PLAN_ERR_BAD_REQUEST,
-                      SLICE("without a Host the links to tarballs cannot be written"));
+        return plan_refuse(plan, PLAN_ERR_BAD_REQUEST,
+                           SLICE("without a Host the links to tarballs cannot be written"));
     plan->source = new_source(r, form);
     if (!plan->source)
         return false;
@@ -254,7 +247,7 @@ static bool plan_document(struct plan *plan, const struct request *r)
 static bool plan_tarball(struct plan *plan, const struct request *r)
 {
     if (!npm_file_is_valid(r->target.item))
-        return refuse(plan, PLAN_ERR_NOT_FOUND, r->in->path);
+        return plan_refuse(plan, PLAN_ERR_NOT_FOUND, r->in->path);
     plan->immutable = true;
     plan->head = HEAD_ASKS;
     plan->pages[0] = new_packument(r, &abbreviated);
@@ -326,7 +319,7 @@ static bool plan_relay(struct plan *plan, const struct request *r)
 static bool needs_passthrough(struct plan *plan, const struct request *r)
 {
     return r->in->config->passthrough ? plan_relay(plan, r)
-                                      : refuse(plan, PLAN_ERR_METHOD, SLICE(""));
+                                      : plan_refuse(plan, PLAN_ERR_METHOD, SLICE(""));
 }
 
 /* A write of the package's own: what is held of it is old then. */
@@ -359,7 +352,7 @@ static bool plan_search(struct plan *plan, const struct request *r)
     struct slice query = npm_normal_query(r->arena, r->in->request->query);
 
     if (!query.p)
-        return refuse(plan, PLAN_ERR_BAD_REQUEST, SLICE("the query"));
+        return plan_refuse(plan, PLAN_ERR_BAD_REQUEST, SLICE("the query"));
     set_small_document(plan, r);
     plan->upstream_path =
         arena_printf(r->arena, "/-/v1/search%s%.*s", query.n ? "?" : "", SLICE_ARG(query));
@@ -378,7 +371,7 @@ static bool plan_keys(struct plan *plan, const struct request *r)
 static bool plan_attestations(struct plan *plan, const struct request *r)
 {
     if (!npm_version_is_valid(r->target.item))
-        return refuse(plan, PLAN_ERR_NOT_FOUND, r->in->path);
+        return plan_refuse(plan, PLAN_ERR_NOT_FOUND, r->in->path);
     set_small_document(plan, r);
     return plan->fields.p && set_path(plan, r, "/-/npm/v1/attestations/", "@", r->target.item);
 }
@@ -387,7 +380,7 @@ static bool plan_attestations(struct plan *plan, const struct request *r)
 static bool plan_dist_tags(struct plan *plan, const struct request *r)
 {
     if (r->target.item.n)
-        return refuse(plan, PLAN_ERR_UNSUPPORTED, SLICE("a single tag"));
+        return plan_refuse(plan, PLAN_ERR_UNSUPPORTED, SLICE("a single tag"));
     if (r->credential.n)
         return plan_relay(plan, r);
     set_small_document(plan, r);
@@ -424,7 +417,7 @@ static bool plan_write(struct plan *plan, const struct request *r)
     enum http_method method = r->in->request->method;
 
     if (method == HTTP_OPTIONS || method == HTTP_METHOD_OTHER)
-        return refuse(plan, PLAN_ERR_METHOD, SLICE(""));
+        return plan_refuse(plan, PLAN_ERR_METHOD, SLICE(""));
     if (r->target.endpoint == NPM_AUDIT && method == HTTP_POST)
         return plan_relay(plan, r);
     return has_name(r->target.endpoint) ? plan_package_write(plan, r) : needs_passthrough(plan, r);
@@ -443,7 +436,7 @@ static bool plan_read(struct plan *plan, const struct request *r)
     switch (r->target.endpoint) {
     case NPM_VERSION:
         if (!npm_version_is_valid(r->target.item))
-            return refuse(plan, PLAN_ERR_NOT_FOUND, r->in->path);
+            return plan_refuse(plan, PLAN_ERR_NOT_FOUND, r->in->path);
         return plan_document(plan, r);
     case NPM_PACKUMENT:
         return plan_document(plan, r);
@@ -464,7 +457,7 @@ static bool plan_read(struct plan *plan, const struct request *r)
     default:
         return r->in->config->passthrough
                    ? plan_relay(plan, r)
-                   : refuse(plan, PLAN_ERR_UNSUPPORTED, SLICE("no such endpoint"));
+                   : plan_refuse(plan, PLAN_ERR_UNSUPPORTED, SLICE("no such endpoint"));
     }
 }
 
@@ -477,7 +470,7 @@ static bool plan_request(const struct plan_input *in, struct arena *a, struct pl
         r.credential = http_fields_value(&in->request->fields, HF_AUTHORIZATION);
     *plan = new_plan(&r);
     if (has_name(r.target.endpoint) && !npm_name_is_valid(r.target.name))
-        return refuse(plan, PLAN_ERR_BAD_NAME, r.target.name);
+        return plan_refuse(plan, PLAN_ERR_BAD_NAME, r.target.name);
     return method == HTTP_GET || method == HTTP_HEAD ? plan_read(plan, &r) : plan_write(plan, &r);
 }
 

@@ -6,6 +6,7 @@
 #include "oci_body.h"
 #include "oci_link.h"
 #include "oci_path.h"
+#include "refusal.h"
 #include "rows.h"
 
 enum {
@@ -125,14 +126,6 @@ static void render_error(struct arena *a, enum plan_error error, struct slice de
 
 /* --- plans --- */
 
-static bool refuse(struct plan *plan, enum plan_error error, struct slice detail)
-{
-    plan->kind = PLAN_REFUSED;
-    plan->refusal = error;
-    plan->refusal_detail = detail;
-    return true;
-}
-
 /*
  * No challenge, whatever the upstream wants: classic dockerd would answer one with its password for
  * Docker Hub.
@@ -199,7 +192,7 @@ static bool set_digest(struct plan *plan, struct slice reference)
 static bool plan_blob(struct plan *plan, struct arena *a, const struct oci_target *t)
 {
     if (!set_digest(plan, t->reference))
-        return refuse(plan, PLAN_ERR_BAD_DIGEST, t->reference);
+        return plan_refuse(plan, PLAN_ERR_BAD_DIGEST, t->reference);
     plan->head = HEAD_ASKS;
     plan->content_type = SLICE("application/octet-stream");
     plan->digest_field = SLICE("Docker-Content-Digest");
@@ -278,10 +271,11 @@ static bool plan_manifest(struct plan *plan, struct arena *a, const struct oci_t
     if (!set_resource(plan, a, t->name, SLICE("/manifests/"), t->reference, SLICE("")))
         return false;
     if (by_digest)
-        return set_digest(plan, t->reference) || refuse(plan, PLAN_ERR_BAD_DIGEST, t->reference);
+        return set_digest(plan, t->reference) ||
+               plan_refuse(plan, PLAN_ERR_BAD_DIGEST, t->reference);
     /* Nothing can have been pushed under it, so it is not there. */
     if (!oci_tag_is_valid(t->reference))
-        return refuse(plan, PLAN_ERR_NOT_FOUND, plan->resource);
+        return plan_refuse(plan, PLAN_ERR_NOT_FOUND, plan->resource);
     plan->refresh = REFRESH_HEAD_DIGEST;
     plan->alias_prefix = slice_to(plan->resource, plan->resource.n - t->reference.n);
     return http_fields_count(fields, HF_ACCEPT) == 0 || lists_modern_types(fields) ||
@@ -393,7 +387,7 @@ static bool plan_list(struct plan *plan, struct arena *a, const struct plan_inpu
     struct slice query = list_query(plan, a, kind, in->request->query);
 
     if (!query.p)
-        return refuse(plan, PLAN_ERR_BAD_REQUEST, SLICE("a query parameter is malformed"));
+        return plan_refuse(plan, PLAN_ERR_BAD_REQUEST, SLICE("a query parameter is malformed"));
     plan->refresh = REFRESH_CONDITIONAL;
     plan->head = HEAD_FILLS;
     plan->max_size = LIST_MAX;
@@ -421,7 +415,7 @@ static bool plan_referrers(struct plan *plan, struct arena *a, const struct plan
     enum err result = digest_parse(t->reference, &subject);
 
     if (result != ERR_OK && result != ERR_NOTFOUND)
-        return refuse(plan, PLAN_ERR_BAD_DIGEST, t->reference);
+        return plan_refuse(plan, PLAN_ERR_BAD_DIGEST, t->reference);
     plan->accept = manifest_types[0];
     plan->types = manifest_types;
     plan->inspect = oci_inspect_manifest;
@@ -434,9 +428,9 @@ static bool plan_object(struct plan *plan, struct arena *a, const struct plan_in
                         struct oci_target *t)
 {
     if (!in->config)
-        return refuse(plan, PLAN_ERR_NO_ROUTE, SLICE(""));
+        return plan_refuse(plan, PLAN_ERR_NO_ROUTE, SLICE(""));
     if (!oci_name_is_valid(t->name))
-        return refuse(plan, PLAN_ERR_BAD_NAME, t->name);
+        return plan_refuse(plan, PLAN_ERR_BAD_NAME, t->name);
     t->name = full_name(in, a, t->name);
     plan->kind = in->config->cache ? PLAN_CACHED : PLAN_RELAYED;
     plan->scope = OCI_JOIN(a, SLICE("repository:"), t->name, SLICE(":pull"));
@@ -464,16 +458,17 @@ static bool plan_request(const struct plan_input *in, struct arena *a, struct pl
     *plan = (struct plan){
         .render_error = render_error, .fields = SLICE(API_VERSION), .accepts_any = true};
     if (in->request->method != HTTP_GET && in->request->method != HTTP_HEAD)
-        return refuse(plan, PLAN_ERR_METHOD, SLICE(""));
+        return plan_refuse(plan, PLAN_ERR_METHOD, SLICE(""));
     switch (t.endpoint) {
     case OCI_ENDPOINT_BASE:
         return answer_base(plan);
     case OCI_ENDPOINT_UPLOAD:
-        return refuse(plan, PLAN_ERR_METHOD, SLICE(""));
+        return plan_refuse(plan, PLAN_ERR_METHOD, SLICE(""));
     case OCI_ENDPOINT_CATALOG:
-        return refuse(plan, PLAN_ERR_UNSUPPORTED, SLICE("repositories are not listed"));
+        return plan_refuse(plan, PLAN_ERR_UNSUPPORTED, SLICE("repositories are not listed"));
     case OCI_ENDPOINT_UNKNOWN:
-        return refuse(plan, PLAN_ERR_UNSUPPORTED, SLICE("no such endpoint in the registry API"));
+        return plan_refuse(plan, PLAN_ERR_UNSUPPORTED,
+                           SLICE("no such endpoint in the registry API"));
     default:
         return plan_object(plan, a, in, &t);
     }

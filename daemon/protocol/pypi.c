@@ -6,6 +6,7 @@
 #include "http/request.h"
 #include "pypi_page.h"
 #include "pypi_path.h"
+#include "refusal.h"
 #include "rows.h"
 
 enum {
@@ -65,24 +66,7 @@ static void render_error(struct arena *a, enum plan_error error, struct slice de
                          struct plan_page *page)
 {
     const struct error_row *row = &error_rows[error];
-
-    *page = (struct plan_page){
-        .status = row->status,
-        .content_type = text_type,
-        .body =
-            arena_printf(a, "%s%s%.*s\n", row->message, detail.n ? ": " : "", SLICE_ARG(detail)),
-        .fields = error_fields(error),
-    };
-    if (!page->body.p)
-        page->body = SLICE("out of room\n");
-}
-
-static bool refuse(struct plan *plan, enum plan_error error, struct slice detail)
-{
-    plan->kind = PLAN_REFUSED;
-    plan->refusal = error;
-    plan->refusal_detail = detail;
-    return true;
+    refusal_text(a, row->status, row->message, detail, error_fields(error), page);
 }
 
 /* --- redirects to the one spelling (the specification asks for it) --- */
@@ -333,11 +317,12 @@ static bool plan_json(struct plan *plan, struct arena *a, const struct plan_inpu
     const char *up = "../..";
 
     if (upstream_is_simple(in->config))
-        return refuse(plan, PLAN_ERR_UNSUPPORTED, SLICE("the upstream is a simple index only"));
+        return plan_refuse(plan, PLAN_ERR_UNSUPPORTED,
+                           SLICE("the upstream is a simple index only"));
     if (t->endpoint == PYPI_ENDPOINT_RELEASE) {
         version = pypi_version(a, t->version);
         if (!version.p)
-            return refuse(plan, PLAN_ERR_NOT_FOUND, t->version);
+            return plan_refuse(plan, PLAN_ERR_NOT_FOUND, t->version);
         up = "../../..";
     }
     struct slice path = arena_printf(a, "/pypi/%.*s/%.*s%sjson", SLICE_ARG(name),
@@ -410,9 +395,9 @@ static bool plan_file(struct plan *plan, struct arena *a, const struct plan_inpu
     struct slice place = pypi_place(a, t->host, t->path, query);
 
     if (!place.p)
-        return refuse(plan, PLAN_ERR_BAD_REQUEST, SLICE("this is no file's path"));
+        return plan_refuse(plan, PLAN_ERR_BAD_REQUEST, SLICE("this is no file's path"));
     if (!host_is_allowed(in->config, a, place))
-        return refuse(plan, PLAN_ERR_FOREIGN, slice_to(place, slice_find(place, '/')));
+        return plan_refuse(plan, PLAN_ERR_FOREIGN, slice_to(place, slice_find(place, '/')));
     set_common(plan, in);
     plan->wanted = place;
     plan->resource = arena_printf(a, "files/%.*s", SLICE_ARG(place));
@@ -433,7 +418,7 @@ static bool plan_target(struct plan *plan, struct arena *a, const struct plan_in
     struct slice name = pypi_normal_name(a, t->name);
 
     if (!name.p)
-        return refuse(plan, PLAN_ERR_BAD_NAME, t->name);
+        return plan_refuse(plan, PLAN_ERR_BAD_NAME, t->name);
     if (t->endpoint == PYPI_ENDPOINT_FILE)
         return plan_file(plan, a, in, t, name);
     if (t->is_spelt_wrong || !slice_eq(name, t->name))
@@ -448,11 +433,11 @@ static bool plan_request(const struct plan_input *in, struct arena *a, struct pl
 
     *plan = (struct plan){.render_error = render_error, .accepts_any = true};
     if (!in->config)
-        return refuse(plan, PLAN_ERR_NO_ROUTE, SLICE(""));
+        return plan_refuse(plan, PLAN_ERR_NO_ROUTE, SLICE(""));
     if (in->request->method != HTTP_GET && in->request->method != HTTP_HEAD)
-        return refuse(plan, PLAN_ERR_METHOD, SLICE(""));
+        return plan_refuse(plan, PLAN_ERR_METHOD, SLICE(""));
     if (t.endpoint == PYPI_ENDPOINT_UNKNOWN)
-        return refuse(plan, PLAN_ERR_UNSUPPORTED, SLICE("the index begins at simple/"));
+        return plan_refuse(plan, PLAN_ERR_UNSUPPORTED, SLICE("the index begins at simple/"));
     return t.endpoint == PYPI_ENDPOINT_ROOT ? plan_root(plan, a, in, &t)
                                             : plan_target(plan, a, in, &t);
 }
