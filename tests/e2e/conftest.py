@@ -21,7 +21,8 @@ from harness.tokens import TokenServer
 
 
 def pytest_configure():
-    """Thousands of connections need as many descriptors."""
+    """Thousands of connections need as many descriptors; failures outside of tests need words."""
+    pytest.register_assert_rewrite("scenario")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 

@@ -4,7 +4,7 @@
  */
 #include "engine_kit.h"
 
-enum { ROUNDS = 10, OBJECTS = 50, GUESTS_EACH = 3, SIZE_MAX_EACH = 70000, CASTS = 3 };
+enum { ROUNDS = 6, OBJECTS = 50, GUESTS_EACH = 3, SIZE_MAX_EACH = 70000, CASTS = 3 };
 
 static uint64_t dice_state;
 

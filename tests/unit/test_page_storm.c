@@ -5,7 +5,7 @@
  */
 #include "page_kit.h"
 
-enum { ROUNDS = 9, PLACES = 12, GUESTS_EACH = 6, SIZE_MAX_EACH = 70000, CASTS = 3 };
+enum { ROUNDS = 5, PLACES = 12, GUESTS_EACH = 6, SIZE_MAX_EACH = 70000, CASTS = 3 };
 
 static uint64_t dice_state;
 

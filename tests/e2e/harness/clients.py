@@ -115,8 +115,13 @@ class Containerd:
         return row.split()[2]
 
     def run(self, name: str) -> str:
-        container = f"test{uuid.uuid4().hex}"  # a temporary folder's name may not serve as one
-        return self.ctr("run", "--rm", name, container).stdout.strip()
+        """What the container prints; ctr sometimes ends before it has copied that, so it asks again."""
+        for _ in range(3):
+            container = f"test{uuid.uuid4().hex}"  # a temporary folder's name may not serve as one
+            printed = self.ctr("run", "--rm", name, container).stdout.strip()
+            if printed:
+                break
+        return printed
 
     def remove_all(self):
         """Forget every image and its content; --sync waits for the garbage collector."""
