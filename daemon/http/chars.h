@@ -11,6 +11,7 @@ enum {
     HTTP_CHAR_HOST = 8,   /* letters, digits, '-', '_' and '.': a host name as DNS is used */
     HTTP_CHAR_DIGIT = 16,
     HTTP_CHAR_SCHEME = 32, /* RFC 3986 section 3.1, after the first letter */
+    HTTP_CHAR_PLAIN = 64,  /* of TARGET what means nothing in a path: not '%', '.', '/', '\\' */
 };
 
 extern const unsigned char http_chars[256];

@@ -133,6 +133,7 @@ static int parse_target_form(struct parse *ps)
     req->path = url.path;
     req->query = url.query;
     req->host = url.authority;
+    req->host_name = url.host;
     return 0;
 }
 
@@ -271,8 +272,10 @@ static int judge_host(struct parse *ps, const struct meaning *m)
     unsigned port;
     if (m->host.n > 0 && !http_authority_parse(m->host, &name, &port))
         return refuse(ps, 400, "Host is not a host");
-    if (req->host.n == 0)
+    if (req->host.n == 0 && m->host.n > 0) {
         req->host = m->host;
+        req->host_name = name;
+    }
     return 0;
 }
 

@@ -28,6 +28,12 @@ bool http_path_is_clean(struct slice path)
         return false;
     size_t dots = 0, others = 0; /* of the current segment */
     for (size_t at = 0; at < path.n;) {
+        size_t plain = at; /* nearly all bytes are */
+        while (at < path.n && http_char_is(path.p[at], HTTP_CHAR_PLAIN))
+            at++;
+        others += at - plain;
+        if (at == path.n)
+            break;
         int c = path_byte(path, &at);
         if (c < 0)
             return false;

@@ -12,16 +12,43 @@ static unsigned default_port(bool https)
     return https ? 443 : 80;
 }
 
-/* An address as inet_pton takes it: no zone, and for IPv4 four decimal numbers only. */
-static bool is_address_text(int family, struct slice s)
+/* As inet_pton takes it: no zone. */
+static bool is_v6(struct slice s)
 {
     char text[INET6_ADDRSTRLEN];
-    struct in6_addr address; /* the larger of the two */
+    struct in6_addr address;
     if (s.n >= sizeof text || memchr(s.p, 0, s.n))
         return false;
     memcpy(text, s.p, s.n);
     text[s.n] = 0;
-    return inet_pton(family, text, &address) == 1;
+    return inet_pton(AF_INET6, text, &address) == 1;
+}
+
+/* Takes a number up to 255 without leading zeros off the text. */
+static bool take_byte(struct slice *s)
+{
+    unsigned value = 0;
+    size_t n = 0;
+    while (n < 3 && n < s->n && http_char_is(s->p[n], HTTP_CHAR_DIGIT))
+        value = 10 * value + (unsigned)(s->p[n++] - '0');
+    bool good = n > 0 && value <= 255 && (n == 1 || s->p[0] != '0');
+    *s = slice_from(*s, n);
+    return good;
+}
+
+/* Four decimal numbers: what inet_pton takes. */
+static bool is_v4(struct slice s)
+{
+    for (int i = 0; i < 4; i++) {
+        if (i > 0) {
+            if (s.n == 0 || s.p[0] != '.')
+                return false;
+            s = slice_from(s, 1);
+        }
+        if (!take_byte(&s))
+            return false;
+    }
+    return s.n == 0;
 }
 
 /* Digits, or a hexadecimal number with 0x: a resolver takes a host that ends so for an address. */
@@ -70,7 +97,7 @@ static bool is_name_or_v4(struct slice host)
         return false;
     struct slice name = host.p[host.n - 1] == '.' ? slice_to(host, host.n - 1) : host;
     if (is_number(slice_from(name, last_label(name))))
-        return is_address_text(AF_INET, host);
+        return is_v4(host);
     return true;
 }
 
@@ -93,7 +120,7 @@ bool http_authority_parse(struct slice text, struct slice *host, unsigned *port)
             return false;
         name = slice_of(text.p + 1, close - 1);
         rest = slice_from(text, close + 1);
-        if (!is_address_text(AF_INET6, name))
+        if (!is_v6(name))
             return false;
     } else {
         size_t colon = slice_find(text, ':');

@@ -1,6 +1,4 @@
-#include "http/url.h"
 #include "service.h"
-#include <ctype.h>
 
 const struct route *route_by_name(const struct service *s, struct slice name)
 {
@@ -27,14 +25,13 @@ static const struct route *route_with_host(const struct service *s, struct slice
 }
 
 /* By the Host field with its port, else without. */
-static const struct route *route_by_host(const struct service *s, struct slice authority)
+static const struct route *route_by_host(const struct service *s,
+                                         const struct http_request *request)
 {
-    struct slice host;
-    unsigned port;
-    if (!authority.n || !http_authority_parse(authority, &host, &port))
+    if (!request->host_name.n)
         return NULL;
-    const struct route *r = route_with_host(s, authority);
-    return r ? r : route_with_host(s, host);
+    const struct route *r = route_with_host(s, request->host);
+    return r ? r : route_with_host(s, request->host_name);
 }
 
 struct namespace_search {
@@ -137,7 +134,7 @@ static void pick_route(const struct service *s, const char *listen_route,
     if (listen_route)
         out->route = route_by_name(s, slice_str(listen_route));
     else
-        out->route = route_by_host(s, request->host);
+        out->route = route_by_host(s, request);
     if (out->route) {
         out->protocol = out->route->protocol;
         return;
@@ -151,6 +148,11 @@ static void pick_route(const struct service *s, const char *listen_route,
 
 /* --- the link base --- */
 
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
 /* How clients reach this cache: the one place that knows. */
 static struct slice request_scheme(void)
 {
@@ -158,23 +160,21 @@ static struct slice request_scheme(void)
 }
 
 /*
- * Scheme and authority of the request, and the prefix; empty when it names no host, or one that is
- * none. The host is in lower case, so that its spelling makes no further variants. p == NULL: no
- * memory.
+ * Scheme and authority of the request, and the prefix; empty when it names no host. The host is in
+ * lower case, so that its spelling makes no further variants. p == NULL: no memory.
  */
 static struct slice base_from_request(const struct http_request *request, struct slice prefix,
                                       struct arena *a)
 {
-    struct slice host, scheme = request_scheme();
-    unsigned port;
-    if (!request->host.n || !http_authority_parse(request->host, &host, &port))
+    struct slice scheme = request_scheme();
+    if (!request->host_name.n)
         return SLICE("");
     char *p = arena_alloc(a, scheme.n + request->host.n + prefix.n);
     if (!p)
         return slice_of(NULL, 0);
     char *end = mempcpy(p, scheme.p, scheme.n);
     for (size_t i = 0; i < request->host.n; i++)
-        *end++ = (char)tolower((unsigned char)request->host.p[i]);
+        *end++ = lower(request->host.p[i]);
     if (prefix.n)
         end = mempcpy(end, prefix.p, prefix.n);
     return slice_of(p, (size_t)(end - p));

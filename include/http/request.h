@@ -38,7 +38,8 @@ struct http_request {
     struct slice path;   /* raw, begins with '/'; "*" for OPTIONS * */
     struct slice query;  /* raw, without '?'; p == NULL when there is no '?' */
     struct slice host; /* Host, or the authority of an absolute-form target; may be empty in 1.0 */
-    int minor;         /* 0 or 1 */
+    struct slice host_name; /* the same without port and brackets */
+    int minor;              /* 0 or 1 */
     struct http_fields fields;
     enum http_framing framing;
     uint64_t content_length;

@@ -24,6 +24,8 @@ static int expected_classes(int c)
         classes |= HTTP_CHAR_DIGIT;
     if (is_letter_or_digit(c) || c == '+' || c == '-' || c == '.')
         classes |= HTTP_CHAR_SCHEME;
+    if ((classes & HTTP_CHAR_TARGET) && !strchr("%./\\", c))
+        classes |= HTTP_CHAR_PLAIN;
     return classes;
 }
 

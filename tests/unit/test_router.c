@@ -1,5 +1,7 @@
 #include "daemon/server/router.c"
 
+#include "http/url.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -63,6 +65,9 @@ static struct routing ask(const char *listener, const char *host, const char *pa
 {
     struct http_request r = {
         .host = slice_str(host), .path = slice_str(path), .query = slice_str(query)};
+    unsigned port;
+    if (!http_authority_parse(r.host, &r.host_name, &port))
+        r.host_name = SLICE("");
     return route_request(&service, listener, &r, &arena);
 }
 
@@ -246,7 +251,8 @@ static void test_no_memory_is_told_by_the_path(void **state)
 {
     (void)state;
     struct arena full;
-    struct http_request r = {.host = SLICE("cache"), .path = SLICE("/npm/x")};
+    struct http_request r = {
+        .host = SLICE("cache"), .host_name = SLICE("cache"), .path = SLICE("/npm/x")};
     arena_init(&full, NULL, 0, 0);
     assert_null(route_request(&service, NULL, &r, &full).path.p);
     config.public_url = (char[]){"https://public.example"};
