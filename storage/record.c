@@ -1,6 +1,7 @@
 #include "record.h"
 
 #include <assert.h>
+#include <endian.h>
 
 enum { ENTRY_VERSION = 2, BLOB_VERSION = 1, TOTALS_VERSION = 1 };
 enum {
@@ -90,14 +91,14 @@ static const char *read_bytes(struct reading *r, size_t n)
     return p;
 }
 
-static uint64_t read_number(struct reading *r, size_t n)
+static inline uint64_t read_number(struct reading *r, size_t n)
 {
     const char *p = read_bytes(r, n);
     uint64_t value = 0;
 
-    for (size_t i = 0; p && i < n; i++)
-        value |= (uint64_t)(unsigned char)p[i] << (8 * i);
-    return value;
+    if (p)
+        memcpy(&value, p, n);
+    return le64toh(value);
 }
 
 /* Times are never negative, so that they sort as unsigned numbers too. */

@@ -33,6 +33,7 @@ enum { ALGO_COUNT = sizeof algo_rows / sizeof algo_rows[0] };
  */
 static pthread_once_t fetch_once = PTHREAD_ONCE_INIT;
 static EVP_MD *fetched[ALGO_COUNT];
+static pthread_key_t own_context; /* one for each thread, for hashes of one piece */
 
 /* libcrypto fails here only when memory is out or it is not installed whole. */
 static void require(bool ok)
@@ -41,8 +42,14 @@ static void require(bool ok)
         abort();
 }
 
+static void free_context(void *context)
+{
+    EVP_MD_CTX_free(context);
+}
+
 static void fetch_algorithms(void)
 {
+    require(pthread_key_create(&own_context, free_context) == 0);
     for (int i = DIGEST_NONE + 1; i < ALGO_COUNT; i++)
         fetched[i] = EVP_MD_fetch(NULL, algo_rows[i].crypto_name, NULL);
     require(fetched[DIGEST_SHA256] && fetched[DIGEST_SHA512]);
@@ -72,48 +79,54 @@ bool digest_equal(const struct digest *a, const struct digest *b)
 
 /* --- hex --- */
 
+/* A digest is read and written with every answer: two digits for each byte, ready made. */
+#define HEX_ROW(high)                                                                              \
+    high "0" high "1" high "2" high "3" high "4" high "5" high "6" high "7" high "8" high "9" high \
+         "a" high "b" high "c" high "d" high "e" high "f"
+static const char hex_pairs[] = HEX_ROW("0") HEX_ROW("1") HEX_ROW("2") HEX_ROW("3") HEX_ROW("4")
+    HEX_ROW("5") HEX_ROW("6") HEX_ROW("7") HEX_ROW("8") HEX_ROW("9") HEX_ROW("a") HEX_ROW("b")
+        HEX_ROW("c") HEX_ROW("d") HEX_ROW("e") HEX_ROW("f");
+
+/* The value of a digit, and in which spelling it is one. */
+enum { HEX_VALUE = 15, HEX_LOWER = 16, HEX_ANY_CASE = 32 };
+#define DIGIT(value) (HEX_LOWER | HEX_ANY_CASE | (value))
+#define CAPITAL(value) (HEX_ANY_CASE | (value))
+static const unsigned char hex_digits[256] = {
+    ['0'] = DIGIT(0),    ['1'] = DIGIT(1),    ['2'] = DIGIT(2),    ['3'] = DIGIT(3),
+    ['4'] = DIGIT(4),    ['5'] = DIGIT(5),    ['6'] = DIGIT(6),    ['7'] = DIGIT(7),
+    ['8'] = DIGIT(8),    ['9'] = DIGIT(9),    ['a'] = DIGIT(10),   ['b'] = DIGIT(11),
+    ['c'] = DIGIT(12),   ['d'] = DIGIT(13),   ['e'] = DIGIT(14),   ['f'] = DIGIT(15),
+    ['A'] = CAPITAL(10), ['B'] = CAPITAL(11), ['C'] = CAPITAL(12), ['D'] = CAPITAL(13),
+    ['E'] = CAPITAL(14), ['F'] = CAPITAL(15),
+};
+#undef DIGIT
+#undef CAPITAL
+
 void hex_encode(const unsigned char *bytes, size_t n, char *out)
 {
-    static const char hex[] = "0123456789abcdef";
-
-    for (size_t i = 0; i < n; i++) {
-        *out++ = hex[bytes[i] >> 4];
-        *out++ = hex[bytes[i] & 15];
-    }
-    *out = '\0';
+    for (size_t i = 0; i < n; i++)
+        memcpy(out + 2 * i, hex_pairs + 2 * bytes[i], 2);
+    out[2 * n] = '\0';
 }
 
-static int hex_value(char c)
+static bool decode_hex(struct slice text, unsigned spelling, unsigned char *bytes, size_t n)
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return -1;
-}
+    unsigned all = spelling;
 
-static int hex_value_any_case(char c)
-{
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : hex_value(c);
-}
-
-static bool decode_hex(struct slice text, int (*value_of)(char c), unsigned char *bytes, size_t n)
-{
     if (text.n / 2 != n || text.n % 2)
         return false;
     for (size_t i = 0; i < n; i++) {
-        int high = value_of(text.p[2 * i]);
-        int low = value_of(text.p[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        bytes[i] = (unsigned char)(high << 4 | low);
+        unsigned high = hex_digits[(unsigned char)text.p[2 * i]];
+        unsigned low = hex_digits[(unsigned char)text.p[2 * i + 1]];
+        all &= high & low;
+        bytes[i] = (unsigned char)((high & HEX_VALUE) << 4 | (low & HEX_VALUE));
     }
-    return true;
+    return all == spelling;
 }
 
 bool hex_decode(struct slice text, unsigned char *bytes, size_t n)
 {
-    return decode_hex(text, hex_value, bytes, n);
+    return decode_hex(text, HEX_LOWER, bytes, n);
 }
 
 struct slice digest_text(const struct digest *d, char out[DIGEST_TEXT_MAX])
@@ -211,7 +224,7 @@ static bool is_loose_algorithm(struct slice s)
 static bool is_hex_any_case(struct slice s)
 {
     for (size_t i = 0; i < s.n; i++)
-        if (hex_value_any_case(s.p[i]) < 0)
+        if (!(hex_digits[(unsigned char)s.p[i]] & HEX_ANY_CASE))
             return false;
     return s.n > 0 && s.n % 2 == 0;
 }
@@ -225,7 +238,7 @@ enum err digest_from_hex(struct slice algorithm, struct slice hex, struct digest
         return ERR_PROTO;
     if (algo == DIGEST_NONE)
         return ERR_NOTFOUND;
-    if (!decode_hex(hex, hex_value_any_case, d->bytes, digest_bytes(algo)))
+    if (!decode_hex(hex, HEX_ANY_CASE, d->bytes, digest_bytes(algo)))
         return ERR_PROTO;
     d->algo = algo;
     return ERR_OK;
@@ -409,9 +422,26 @@ void hasher_digest(const struct hasher *h, enum digest_algo algo, struct digest 
     require(EVP_DigestFinal_ex(h->scratch, out->bytes, NULL) == 1);
 }
 
+/* Each request needs a key: a context made anew would cost as much as the hashing. */
+static EVP_MD_CTX *thread_context(void)
+{
+    EVP_MD_CTX *context = pthread_getspecific(own_context);
+
+    if (!context) {
+        context = new_context();
+        require(pthread_setspecific(own_context, context) == 0);
+    }
+    return context;
+}
+
 void sha256(const void *p, size_t n, unsigned char out[SHA256_BYTES])
 {
-    require(EVP_Digest(p, n, out, NULL, md_of(DIGEST_SHA256), NULL) == 1);
+    const EVP_MD *md = md_of(DIGEST_SHA256);
+    EVP_MD_CTX *context = thread_context();
+
+    require(EVP_DigestInit_ex2(context, md, NULL) == 1);
+    require(EVP_DigestUpdate(context, p, n) == 1);
+    require(EVP_DigestFinal_ex(context, out, NULL) == 1);
 }
 
 void hmac_sha256(const unsigned char key[SHA256_BYTES], struct slice text,
