@@ -258,7 +258,7 @@ void deadline_set(struct deadline_queue *q, struct deadline *d)
 {
     bool idle = q->head.next == &q->head;
     deadline_clear(d);
-    d->due = clock_mono_ms() + q->ms;
+    d->due = clock_tick_ms() + q->ms;
     d->prev = q->head.prev;
     d->next = &q->head;
     q->head.prev->next = d;
