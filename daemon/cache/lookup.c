@@ -39,13 +39,20 @@ enum lookup_state lookup_give_error(struct lookup *l, enum plan_error error, con
     return l->state;
 }
 
-static struct slice shown_etag(struct lookup *l, const struct digest *shown, struct slice etag)
+/* The digest, and in quotes the ETag, which is the upstream's where no digest is shown. */
+static void show_digest(struct lookup *l, const struct digest *d, struct slice upstream_etag)
 {
-    if (!l->plan->digest_field.n || shown->algo == DIGEST_NONE)
-        return etag;
-    char text[DIGEST_TEXT_MAX];
-    struct slice d = digest_text(shown, text);
-    return arena_printf(l->arena, "\"%.*s\"", SLICE_ARG(d));
+    struct answer *a = &l->answer;
+    a->etag = upstream_etag;
+    if (!l->plan->digest_field.n || d->algo == DIGEST_NONE)
+        return;
+    char *quoted = arena_alloc(l->arena, DIGEST_TEXT_MAX + 1);
+    a->etag = slice_of(NULL, 0);
+    if (!quoted)
+        return;
+    a->shown = digest_text(d, quoted + 1);
+    quoted[0] = quoted[1 + a->shown.n] = '"';
+    a->etag = slice_of(quoted, a->shown.n + 2);
 }
 
 /* What is held becomes the answer. */
@@ -57,10 +64,8 @@ enum lookup_state lookup_give_held(struct lookup *l, const struct cache_status *
         .status = e->status,
         .content_type = e->content_type,
         .fields = e->fields,
-        .etag = shown_etag(l, &e->shown, e->etag),
         .last_modified = e->last_modified,
         .has_date = l->plan->obeys_upstream,
-        .shown = e->shown,
         .has_size = true,
         .size = e->size,
         .seekable = true,
@@ -70,6 +75,7 @@ enum lookup_state lookup_give_held(struct lookup *l, const struct cache_status *
         .status_field = *cs,
         .body = is_inline ? BODY_MEMORY : BODY_FILE,
     };
+    show_digest(l, &e->shown, e->etag);
     store_touch(l->worker->reader, &e->content, l->now_ms);
     l->state = LOOKUP_ANSWER;
     return l->state;
@@ -170,16 +176,15 @@ static enum lookup_state give_fill(struct lookup *l, const struct fill_view *vie
         .gzip = h->gzip,
         .content_type = h->content_type,
         .fields = h->fields,
-        .etag = shown_etag(l, &shown, h->etag),
         .last_modified = h->last_modified,
         .has_date = l->plan->obeys_upstream,
-        .shown = shown,
         .has_size = h->has_size || complete,
         .size = complete ? end : h->size,
         .seekable = (view->storing && (h->has_size || complete)) || will_be_seekable(l, h),
         .status_field = cs,
         .body = f->purpose == FILL_ASK ? BODY_NONE : BODY_FILL,
     };
+    show_digest(l, &shown, h->etag);
     if (l->source) {
         l->answer.age_s = l->source->answer.age_s;
         l->answer.stale_because_of_failure = l->source->answer.stale_because_of_failure;

@@ -1,7 +1,5 @@
 #include "http/response.h"
 
-#include "chars.h"
-
 /* In ascending order. */
 static const struct {
     int status;
@@ -86,44 +84,40 @@ static void put(struct head_writer *w, struct slice s)
     w->n += s.n;
 }
 
-static void put_u64(struct head_writer *w, uint64_t value)
+enum { DIGITS_MAX = 20 };
+
+static struct slice digits_of(uint64_t value, char digits[DIGITS_MAX])
 {
-    char digits[20];
-    size_t at = sizeof digits;
+    size_t at = DIGITS_MAX;
     do {
         digits[--at] = (char)('0' + value % 10);
         value /= 10;
     } while (value > 0);
-    put(w, slice_of(digits + at, sizeof digits - at));
+    return slice_of(digits + at, DIGITS_MAX - at);
 }
 
 static void put_i64(struct head_writer *w, int64_t value)
 {
+    char digits[DIGITS_MAX];
     if (value < 0)
         put(w, SLICE("-"));
-    put_u64(w, value < 0 ? -(uint64_t)value : (uint64_t)value);
+    put(w, digits_of(value < 0 ? -(uint64_t)value : (uint64_t)value, digits));
 }
 
 /* Would the bytes end the line, or hide its end from somebody? */
 static bool splits_line(struct slice value)
 {
-    bool found = false;
-    for (size_t i = 0; i < value.n; i++)
-        found |= value.p[i] == '\r' || value.p[i] == '\n' || value.p[i] == '\0';
-    return found;
-}
-
-static void put_name(struct head_writer *w, struct slice name)
-{
-    if (name.n == 0 || !http_chars_all(name, HTTP_CHAR_TOKEN))
-        w->failed = true;
-    put(w, name);
-    put(w, SLICE(": "));
+    return value.n && (memchr(value.p, '\n', value.n) || memchr(value.p, '\r', value.n) ||
+                       memchr(value.p, '\0', value.n));
 }
 
 void head_begin(struct head_writer *w, char *memory, size_t cap, int status)
 {
     *w = (struct head_writer){.p = memory, .cap = cap, .failed = status < 100 || status > 999};
+    if (status == 200) { /* nearly always */
+        put(w, SLICE("HTTP/1.1 200 OK\r\n"));
+        return;
+    }
     put(w, SLICE("HTTP/1.1 "));
     put_i64(w, status);
     put(w, SLICE(" "));
@@ -131,20 +125,32 @@ void head_begin(struct head_writer *w, char *memory, size_t cap, int status)
     put(w, SLICE("\r\n"));
 }
 
+void head_add_own(struct head_writer *w, struct slice name, struct slice value)
+{
+    const size_t around = sizeof ": \r\n" - 1;
+    if (w->failed || name.n + value.n + around > w->cap - w->n) {
+        w->failed = true;
+        return;
+    }
+    char *p = mempcpy(w->p + w->n, name.p, name.n);
+    p = mempcpy(p, ": ", 2);
+    if (value.n > 0)
+        p = mempcpy(p, value.p, value.n);
+    p = mempcpy(p, "\r\n", 2);
+    w->n = (size_t)(p - w->p);
+}
+
 void head_add(struct head_writer *w, struct slice name, struct slice value)
 {
-    put_name(w, name);
     if (splits_line(value))
         w->failed = true;
-    put(w, value);
-    put(w, SLICE("\r\n"));
+    head_add_own(w, name, value);
 }
 
 void head_add_u64(struct head_writer *w, struct slice name, uint64_t value)
 {
-    put_name(w, name);
-    put_u64(w, value);
-    put(w, SLICE("\r\n"));
+    char digits[DIGITS_MAX];
+    head_add_own(w, name, digits_of(value, digits));
 }
 
 void head_add_raw(struct head_writer *w, struct slice lines)

@@ -50,7 +50,9 @@ enum io_result stream_writev(struct stream *s, const struct iovec *iov, int coun
 {
     *moved = 0;
     struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)count};
-    ssize_t put = sendmsg(s->watch.fd, &m, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
+    int flags = MSG_NOSIGNAL | (more ? MSG_MORE : 0);
+    ssize_t put = count == 1 ? send(s->watch.fd, iov->iov_base, iov->iov_len, flags)
+                             : sendmsg(s->watch.fd, &m, flags);
     if (put < 0)
         return failed();
     *moved = (size_t)put;

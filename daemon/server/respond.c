@@ -6,7 +6,7 @@
 #include "http/response.h"
 #include <stdio.h>
 
-enum { HEAD_ROOM = 1024, BOUNDARY_LENGTH = 24 };
+enum { HEAD_ROOM = 1024, BOUNDARY_LENGTH = 24, JOINED_MAX = 4096 };
 
 static struct slice date_now(struct server_worker *w)
 {
@@ -32,12 +32,12 @@ static bool begin(struct exchange *x, struct head_writer *w, int status, size_t 
 /* The fields of every answer, and the head's end. */
 static bool finish(struct exchange *x, struct head_writer *w)
 {
-    head_add(w, SLICE("Via"), instance_via());
-    head_add(w, SLICE("X-Request-Id"), slice_str(x->id));
+    head_add_own(w, SLICE("Via"), instance_via());
+    head_add_own(w, SLICE("X-Request-Id"), slice_str(x->id));
     if (x->conn->close_after || x->conn->worker->stopping)
-        head_add(w, SLICE("Connection"), SLICE("close"));
+        head_add_own(w, SLICE("Connection"), SLICE("close"));
     else if (x->request.minor == 0)
-        head_add(w, SLICE("Connection"), SLICE("keep-alive"));
+        head_add_own(w, SLICE("Connection"), SLICE("keep-alive"));
     return head_done(w);
 }
 
@@ -57,7 +57,7 @@ static void add_cache_status(struct exchange *x, struct head_writer *w,
 {
     char text[CACHE_STATUS_MAX];
     x->cache = cache_word(cs);
-    head_add(w, SLICE("Cache-Status"), cache_status_format(cs, text));
+    head_add_own(w, SLICE("Cache-Status"), cache_status_format(cs, text));
 }
 
 static struct part *new_parts(struct exchange *x, size_t n)
@@ -81,7 +81,7 @@ bool respond_page(struct exchange *x, const struct plan_page *page, const struct
         head_add_u64(&w, SLICE("Retry-After"), (uint64_t)retry_after_s);
     if (cs)
         add_cache_status(x, &w, cs);
-    head_add(&w, SLICE("Date"), date_now(x->conn->worker));
+    head_add_own(&w, SLICE("Date"), date_now(x->conn->worker));
     if (!finish(x, &w) || !new_parts(x, 2))
         return false;
     x->parts[0].text = slice_of(w.p, w.n);
@@ -95,30 +95,28 @@ bool respond_page(struct exchange *x, const struct plan_page *page, const struct
 static void add_entity_fields(struct exchange *x, struct head_writer *w)
 {
     const struct answer *a = &x->lookup.answer;
-    if (x->plan.digest_field.n && a->shown.algo != DIGEST_NONE) {
-        char text[DIGEST_TEXT_MAX];
-        head_add(w, x->plan.digest_field, digest_text(&a->shown, text));
-    }
+    if (a->shown.n)
+        head_add_own(w, x->plan.digest_field, a->shown);
     if (a->etag.n)
         head_add(w, SLICE("ETag"), a->etag);
     if (a->last_modified.n)
         head_add(w, SLICE("Last-Modified"), a->last_modified);
     if (!a->has_date)
-        head_add(w, SLICE("Date"), date_now(x->conn->worker));
+        head_add_own(w, SLICE("Date"), date_now(x->conn->worker));
     head_add_raw(w, x->plan.fields);
     head_add_raw(w, a->fields);
     if (a->status_field.hit || a->age_s > 0)
         head_add_u64(w, SLICE("Age"), (uint64_t)a->age_s);
     add_cache_status(x, w, &a->status_field);
     if (a->stale_because_of_failure)
-        head_add(w, SLICE("Warning"),
-                 SLICE("299 - \"served from cache: the upstream cannot be reached or fails\""));
+        head_add_own(w, SLICE("Warning"),
+                     SLICE("299 - \"served from cache: the upstream cannot be reached or fails\""));
 }
 
 static size_t entity_room(const struct exchange *x)
 {
     const struct answer *a = &x->lookup.answer;
-    return DIGEST_TEXT_MAX + a->etag.n + a->last_modified.n + x->plan.fields.n + a->fields.n +
+    return a->shown.n + a->etag.n + a->last_modified.n + x->plan.fields.n + a->fields.n +
            a->content_type.n + x->plan.digest_field.n;
 }
 
@@ -142,7 +140,7 @@ static bool respond_unsatisfiable(struct exchange *x)
         snprintf(range, sizeof range, "bytes */%llu", (unsigned long long)x->lookup.answer.size);
     if (!begin(x, &w, 416, entity_room(x)))
         return false;
-    head_add(&w, SLICE("Content-Range"), slice_of(range, (size_t)n));
+    head_add_own(&w, SLICE("Content-Range"), slice_of(range, (size_t)n));
     head_add_u64(&w, SLICE("Content-Length"), 0);
     add_entity_fields(x, &w);
     if (!finish(x, &w) || !new_parts(x, 1))
@@ -157,7 +155,7 @@ static void add_open_framing(struct exchange *x, struct head_writer *w)
     x->open_ended = true;
     x->chunked = x->request.minor > 0;
     if (x->chunked)
-        head_add(w, SLICE("Transfer-Encoding"), SLICE("chunked"));
+        head_add_own(w, SLICE("Transfer-Encoding"), SLICE("chunked"));
     else
         x->conn->close_after = true;
 }
@@ -173,7 +171,8 @@ static bool respond_whole(struct exchange *x)
     const struct answer *a = &x->lookup.answer;
     struct head_writer w;
     bool bodiless = is_bodiless(a->status);
-    if (!begin(x, &w, a->status, entity_room(x)))
+    size_t joined = a->body == BODY_MEMORY && a->size <= JOINED_MAX ? (size_t)a->size : 0;
+    if (!begin(x, &w, a->status, entity_room(x) + joined))
         return false;
     if (a->content_type.n)
         head_add(&w, SLICE("Content-Type"), a->content_type);
@@ -182,13 +181,19 @@ static bool respond_whole(struct exchange *x)
     else if (!bodiless)
         add_open_framing(x, &w);
     if (a->seekable && a->status == 200)
-        head_add(&w, SLICE("Accept-Ranges"), SLICE("bytes"));
+        head_add_own(&w, SLICE("Accept-Ranges"), SLICE("bytes"));
     add_entity_fields(x, &w);
     if (!finish(x, &w) || !new_parts(x, 1))
         return false;
     x->parts[0].text = slice_of(w.p, w.n);
-    if (x->request.method != HTTP_HEAD && a->body != BODY_NONE && !bodiless)
+    if (x->request.method == HTTP_HEAD || a->body == BODY_NONE || bodiless)
+        return true;
+    if (joined) {
+        memcpy(w.p + w.n, x->lookup.held_body.bytes.p, joined);
+        x->parts[0].text.n += joined;
+    } else {
         x->parts[0].end = a->has_size ? a->size : UINT64_MAX;
+    }
     return true;
 }
 
@@ -203,7 +208,7 @@ static bool respond_range(struct exchange *x, const struct http_range *r)
         return false;
     head_add(&w, SLICE("Content-Type"), a->content_type);
     head_add_u64(&w, SLICE("Content-Length"), r->last - r->first + 1);
-    head_add(&w, SLICE("Content-Range"), slice_of(range, (size_t)n));
+    head_add_own(&w, SLICE("Content-Range"), slice_of(range, (size_t)n));
     add_entity_fields(x, &w);
     if (!finish(x, &w) || !new_parts(x, 1))
         return false;

@@ -66,8 +66,8 @@ struct answer {
     struct slice fields; /* raw lines kept from the upstream */
     struct slice etag;   /* as clients see it; may be empty */
     struct slice last_modified;
-    bool has_date;       /* one of `fields` is Date */
-    struct digest shown; /* for plan->digest_field */
+    bool has_date;      /* one of `fields` is Date */
+    struct slice shown; /* the digest as text, for plan->digest_field; or empty */
     bool has_size;
     uint64_t size;
     bool seekable; /* ranges can be served */

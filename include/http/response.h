@@ -9,8 +9,8 @@ const char *http_reason(int status);
 
 /*
  * A head under construction in memory that the caller gives; overflow is remembered and tested once
- * (head_done). Values must be free of CR, LF and NUL, and names be tokens: anything else sets the
- * flag too, so that nothing split can ever be sent.
+ * (head_done). Names are our own literals. A value with CR, LF or NUL sets the flag too, so that
+ * nothing split can ever be sent.
  */
 struct head_writer {
     char *p;
@@ -22,6 +22,8 @@ struct head_writer {
 /* `status` has three digits; `memory` is the caller's and outlives the writer. */
 void head_begin(struct head_writer *w, char *memory, size_t cap, int status);
 void head_add(struct head_writer *w, struct slice name, struct slice value);
+/* A value that was made here and cannot split the line: it is not looked through. */
+void head_add_own(struct head_writer *w, struct slice name, struct slice value);
 void head_add_u64(struct head_writer *w, struct slice name, uint64_t value);
 /* Lines made earlier, each with its CRLF; not checked again. */
 void head_add_raw(struct head_writer *w, struct slice lines);

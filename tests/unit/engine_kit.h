@@ -260,6 +260,7 @@ struct guest {
     enum lookup_state state;
     enum plan_error error;
     struct answer answer; /* without its slices */
+    struct digest shown;  /* answer.shown, read again */
     struct cache_status cache_status;
     int64_t retry_after_s;
     char etag[200];
@@ -297,6 +298,8 @@ static inline void guest_note(struct guest *g)
     g->answer = l->answer;
     g->cache_status = l->state == LOOKUP_ANSWER ? l->answer.status_field : l->error_status;
     g->retry_after_s = l->retry_after_s;
+    if (digest_parse(l->answer.shown, &g->shown) != ERR_OK)
+        g->shown.algo = DIGEST_NONE;
     guest_text(g->etag, sizeof g->etag, l->answer.etag);
     guest_text(g->type, sizeof g->type, l->answer.content_type);
     guest_text(g->fields, sizeof g->fields, l->answer.fields);

@@ -476,7 +476,7 @@ static void test_a_question_is_answered_without_a_fill(void **state)
     guest_wait_end(g);
     assert_int_equal(g->state, LOOKUP_ANSWER);
     assert_true(g->answer.has_size && g->answer.size == LARGE);
-    assert_true(digest_equal(&g->answer.shown, &the_origin.digest));
+    assert_true(digest_equal(&g->shown, &the_origin.digest));
     assert_int_equal(origin_got(&the_origin), 0);
     check_nothing_stored(g);
 }
