@@ -1,7 +1,7 @@
 #include "base/log.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,6 +29,16 @@ struct line {
     bool over;
 };
 
+/* The lines of a thread that wait to be written: no more than a pipe takes in one piece. */
+struct collection {
+    void (*waiting)(void *arg);
+    void *arg;
+    size_t n;
+    char p[LINE_MAX_BYTES];
+};
+
+static _Thread_local struct collection *collected;
+
 void log_setup(enum log_level level, enum log_format format)
 {
     setup_level = level;
@@ -40,9 +50,9 @@ bool log_enabled(enum log_level level)
     return level <= setup_level;
 }
 
-static const char *level_name(enum log_level level)
+static struct slice level_name(enum log_level level)
 {
-    static const char *const names[] = {"error", "warn", "info", "debug"};
+    static const struct slice names[] = {{"error", 5}, {"warn", 4}, {"info", 4}, {"debug", 5}};
     return names[level];
 }
 
@@ -64,7 +74,9 @@ static void append_time(struct line *line)
     static _Thread_local char cached[sizeof "2026-11-22T21:30:00"];
     int64_t now = clock_wall_ms();
     time_t second = (time_t)(now / 1000);
-    char fraction[8];
+    unsigned ms = (unsigned)(now % 1000);
+    const char fraction[] = {'.', (char)('0' + ms / 100), (char)('0' + ms / 10 % 10),
+                             (char)('0' + ms % 10), 'Z'};
 
     if (second != cached_second) {
         struct tm tm;
@@ -73,8 +85,22 @@ static void append_time(struct line *line)
         cached_second = second;
     }
     append(line, slice_str(cached));
-    snprintf(fraction, sizeof fraction, ".%03uZ", (unsigned)(now % 1000));
-    append(line, slice_str(fraction));
+    append(line, slice_of(fraction, sizeof fraction));
+}
+
+static void append_int(struct line *line, int64_t value)
+{
+    char digits[24];
+    size_t at = sizeof digits;
+    uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
+
+    do {
+        digits[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest);
+    if (value < 0)
+        digits[--at] = '-';
+    append(line, slice_of(digits + at, sizeof digits - at));
 }
 
 /* The escaped bytes of a value, cut at the bound. */
@@ -100,12 +126,19 @@ static void append_escaped(struct line *line, struct slice s)
 }
 
 /* In text, a value without anything that could be taken for the end of it stands bare. */
-static bool needs_quotes(struct slice s)
+static bool is_bare(struct slice s)
 {
     for (size_t i = 0; i < s.n; i++)
         if (s.p[i] <= ' ' || s.p[i] > '~' || s.p[i] == '"' || s.p[i] == '\\' || s.p[i] == '=')
-            return true;
-    return s.n == 0;
+            return false;
+    return s.n > 0;
+}
+
+static void append_bare(struct line *line, struct slice s)
+{
+    append(line, slice_to(s, VALUE_MAX_BYTES));
+    if (s.n > VALUE_MAX_BYTES)
+        append(line, slice_str(CUT_MARK));
 }
 
 static void append_quoted(struct line *line, struct slice s)
@@ -117,15 +150,12 @@ static void append_quoted(struct line *line, struct slice s)
 
 static void append_value(struct line *line, const struct log_field *field, enum log_format format)
 {
-    if (field->kind == LOG_KIND_INT) {
-        char digits[24];
-        int n = snprintf(digits, sizeof digits, "%lld", (long long)field->num);
-        append(line, slice_of(digits, (size_t)n));
-    } else if (format == LOG_FORMAT_JSON || needs_quotes(field->str)) {
+    if (field->kind == LOG_KIND_INT)
+        append_int(line, field->num);
+    else if (format == LOG_FORMAT_TEXT && is_bare(field->str))
+        append_bare(line, field->str);
+    else
         append_quoted(line, field->str);
-    } else {
-        append_escaped(line, field->str);
-    }
 }
 
 /* A field that does not fit is left out whole; true when it was. */
@@ -135,7 +165,7 @@ static bool append_field(struct line *line, const struct log_field *field, enum 
     bool json = format == LOG_FORMAT_JSON;
 
     append(line, json ? SLICE(",\"") : SLICE(" "));
-    append(line, slice_str(field->key));
+    append(line, field->key);
     append(line, json ? SLICE("\":") : SLICE("="));
     append_value(line, field, format);
     if (!line->over)
@@ -153,7 +183,7 @@ static void append_head(struct line *line, enum log_level level, const char *eve
     append(line, json ? SLICE("{\"time\":\"") : SLICE(""));
     append_time(line);
     append(line, json ? SLICE("\",\"level\":\"") : SLICE(" "));
-    append(line, slice_str(level_name(level)));
+    append(line, level_name(level));
     append(line, json ? SLICE("\",\"event\":\"") : SLICE(" "));
     append(line, slice_str(event));
     append(line, json ? SLICE("\"") : SLICE(""));
@@ -163,19 +193,67 @@ static void append_head(struct line *line, enum log_level level, const char *eve
 static void append_tail(struct line *line, bool dropped, enum log_format format)
 {
     bool json = format == LOG_FORMAT_JSON;
-    const char *mark = !dropped ? "" : json ? ",\"cut\":true" : " cut=true";
+    char *end = line->p + line->n;
 
-    line->n += (size_t)snprintf(line->p + line->n, TAIL_BYTES, "%s%s\n", mark, json ? "}" : "");
+    if (dropped)
+        end = stpcpy(end, json ? ",\"cut\":true" : " cut=true");
+    if (json)
+        *end++ = '}';
+    *end++ = '\n';
+    line->n = (size_t)(end - line->p);
 }
 
 /* What cannot be written is lost: there is no other place to say so. */
-static void write_line(const struct line *line)
+static void write_out(const char *p, size_t n)
 {
-    ssize_t n;
+    ssize_t put;
 
     do
-        n = write(STDERR_FILENO, line->p, line->n);
-    while (n < 0 && errno == EINTR);
+        put = write(STDERR_FILENO, p, n);
+    while (put < 0 && errno == EINTR);
+}
+
+void log_flush(void)
+{
+    struct collection *c = collected;
+    int saved = errno;
+
+    if (c && c->n)
+        write_out(c->p, c->n);
+    if (c)
+        c->n = 0;
+    errno = saved;
+}
+
+/* Without memory for it each line goes on being written by itself. */
+void log_collect(void (*waiting)(void *arg), void *arg)
+{
+    collected = malloc(sizeof *collected);
+    if (collected) {
+        collected->waiting = waiting;
+        collected->arg = arg;
+        collected->n = 0;
+    }
+}
+
+void log_collect_end(void)
+{
+    log_flush();
+    free(collected);
+    collected = NULL;
+}
+
+static void collect(struct collection *c, const struct line *line, bool urgent)
+{
+    if (line->n > sizeof c->p - c->n)
+        log_flush();
+    bool first = c->n == 0;
+    memcpy(c->p + c->n, line->p, line->n);
+    c->n += line->n;
+    if (urgent)
+        log_flush();
+    else if (first)
+        c->waiting(c->arg);
 }
 
 void log_event(enum log_level level, const char *event, const struct log_field *fields, size_t n)
@@ -193,6 +271,9 @@ void log_event(enum log_level level, const char *event, const struct log_field *
         if (append_field(&line, &fields[i], setup_format))
             dropped = true;
     append_tail(&line, dropped, setup_format);
-    write_line(&line);
+    if (collected)
+        collect(collected, &line, level <= LOG_LEVEL_WARN);
+    else
+        write_out(line.p, line.n);
     errno = saved;
 }

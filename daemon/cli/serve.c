@@ -27,6 +27,7 @@ struct worker {
     struct uplink *uplink;
     struct engine_worker *engine;
     struct server_worker *server;
+    struct timer log_timer;
     struct mail orders[ORDER_COUNT]; /* one each: an earlier one may not have run yet */
 };
 
@@ -146,10 +147,26 @@ static enum err daemon_make(struct daemon *d, struct errinfo *info)
     return rc;
 }
 
+static void on_lines_waiting(void *arg)
+{
+    struct worker *w = arg;
+    timer_set_turn_end(&w->log_timer);
+}
+
+static void on_log_timer(struct timer *t)
+{
+    (void)t;
+    log_flush();
+}
+
 static void *worker_thread(void *arg)
 {
     struct worker *w = arg;
+    timer_init(&w->log_timer, w->reactor, on_log_timer);
+    log_collect(on_lines_waiting, w);
     reactor_run(w->reactor);
+    log_collect_end();
+    timer_clear(&w->log_timer);
     return NULL;
 }
 

@@ -62,6 +62,26 @@ static struct slice take(struct parse *ps, int classes)
     return slice_of(start, (size_t)(ps->p - start));
 }
 
+/* Is one of eight bytes a control character or DEL? Tab is one, though values may hold it. */
+static bool has_control(const char *p)
+{
+    const uint64_t ones = UINT64_MAX / 255, tops = ones << 7;
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+    uint64_t dels = word ^ (ones * 0x7f);
+    return ((word - ones * 0x20) & ~word & tops) || ((dels - ones) & ~dels & tops);
+}
+
+/* A field value, eight bytes at a time as long as nothing special is among them. */
+static struct slice take_value(struct parse *ps)
+{
+    const char *start = ps->p;
+    while (ps->end - ps->p >= 8 && !has_control(ps->p))
+        ps->p += 8;
+    take(ps, HTTP_CHAR_VALUE);
+    return slice_of(start, (size_t)(ps->p - start));
+}
+
 static int take_line_end(struct parse *ps)
 {
     if (ps->p[0] == '\n')
@@ -163,7 +183,7 @@ static int parse_field(struct parse *ps)
     if (*ps->p != ':')
         return refuse(ps, 400, "a field name is not followed by a colon");
     ps->p++;
-    struct slice value = slice_trim(take(ps, HTTP_CHAR_VALUE));
+    struct slice value = slice_trim(take_value(ps));
     int status = take_line_end(ps);
     if (status)
         return status;

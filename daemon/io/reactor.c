@@ -222,6 +222,12 @@ void timer_set(struct timer *t, int64_t ms)
     must(event_add(event_in(&t->event), &tv) == 0);
 }
 
+/* libevent runs what is made active meanwhile last, in the order in which it was. */
+void timer_set_turn_end(struct timer *t)
+{
+    event_active(event_in(&t->event), EV_TIMEOUT, 0);
+}
+
 void timer_clear(struct timer *t)
 {
     event_del(event_in(&t->event));

@@ -1,5 +1,5 @@
 /*
- * One line per event to standard error, written with one write(2), from any thread. errno is kept.
+ * One line per event to standard error, never mixed with another, from any thread. errno is kept.
  * Attacker bytes in values are escaped. Secrets are never passed in.
  *
  * text: 2026-11-22T21:30:00.123Z info request id=1f3c status=200 target="/v2/ a"
@@ -17,18 +17,29 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 void log_setup(enum log_level level, enum log_format format);
 bool log_enabled(enum log_level level);
 
+/*
+ * From now on this thread's lines are collected, so that many cost one write(2). `waiting` is
+ * called when the first one waits: log_flush must follow soon. Errors and warnings take what waits
+ * along at once. Back to a write for each line: log_collect_end, before the thread ends.
+ */
+void log_collect(void (*waiting)(void *arg), void *arg);
+void log_flush(void);
+void log_collect_end(void);
+
 enum log_kind { LOG_KIND_STR, LOG_KIND_INT };
 
 struct log_field {
-    const char *key;
+    struct slice key;
     enum log_kind kind;
     struct slice str;
     int64_t num;
 };
 
-#define LF_STR(k, s) ((struct log_field){.key = (k), .kind = LOG_KIND_STR, .str = slice_str(s)})
-#define LF_SLICE(k, s) ((struct log_field){.key = (k), .kind = LOG_KIND_STR, .str = (s)})
-#define LF_INT(k, v) ((struct log_field){.key = (k), .kind = LOG_KIND_INT, .num = (int64_t)(v)})
+#define LF_STR(k, s)                                                                               \
+    ((struct log_field){.key = SLICE(k), .kind = LOG_KIND_STR, .str = slice_str(s)})
+#define LF_SLICE(k, s) ((struct log_field){.key = SLICE(k), .kind = LOG_KIND_STR, .str = (s)})
+#define LF_INT(k, v)                                                                               \
+    ((struct log_field){.key = SLICE(k), .kind = LOG_KIND_INT, .num = (int64_t)(v)})
 
 void log_event(enum log_level level, const char *event, const struct log_field *fields, size_t n);
 

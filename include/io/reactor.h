@@ -76,6 +76,8 @@ void timer_init(struct timer *t, struct reactor *r, void (*on_fire)(struct timer
  * each turn.
  */
 void timer_set(struct timer *t, int64_t ms);
+/* Fires when the callbacks of the present turn have run, before the loop waits again. */
+void timer_set_turn_end(struct timer *t);
 void timer_clear(struct timer *t);
 
 /*

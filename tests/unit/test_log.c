@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdlib.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -251,6 +251,93 @@ static void test_lines_of_threads_do_not_mix(void **state)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
 }
 
+static void count_call(void *arg)
+{
+    ++*(int *)arg;
+}
+
+/* What one write(2) has brought. */
+static const char *next_write(void)
+{
+    static char text[PACKET + 1];
+    ssize_t n = read(log_end, text, PACKET);
+
+    text[n > 0 ? n : 0] = '\0';
+    return text;
+}
+
+static unsigned lines_in(const char *text)
+{
+    unsigned n = 0;
+
+    for (; *text; text++)
+        n += *text == '\n';
+    return n;
+}
+
+static void test_collected_lines_are_written_together(void **state)
+{
+    int calls = 0;
+
+    (void)state;
+    log_collect(count_call, &calls);
+    for (int i = 0; i < 3; i++)
+        log_info("x", LF_INT("i", i));
+    assert_int_equal(calls, 1);
+    assert_string_equal(next_line(), "");
+    log_flush();
+    const char *text = next_write();
+    assert_int_equal(lines_in(text), 3);
+    assert_true(strstr(text, "i=0\n") < strstr(text, "i=1\n"));
+    assert_non_null(strstr(text, "i=2\n"));
+    log_info("y");
+    assert_int_equal(calls, 2);
+    log_collect_end();
+    assert_string_equal(next_text(), "info y");
+    log_info("z");
+    assert_string_equal(next_text(), "info z");
+    assert_int_equal(calls, 2);
+}
+
+static void test_an_error_takes_what_waits_along(void **state)
+{
+    int calls = 0;
+
+    (void)state;
+    log_collect(count_call, &calls);
+    log_info("first");
+    log_warn("second");
+    assert_int_equal(lines_in(next_write()), 2);
+    log_error("third");
+    assert_int_equal(lines_in(next_write()), 1);
+    log_collect_end();
+    assert_string_equal(next_line(), "");
+}
+
+/* Never more at once than a pipe takes in one piece, never a part of a line, and none is lost. */
+static void test_many_collected_lines_are_written_whole(void **state)
+{
+    int calls = 0;
+    unsigned lines = 0, writes = 0;
+    char value[301];
+
+    (void)state;
+    memset(value, 'v', sizeof value - 1);
+    value[sizeof value - 1] = '\0';
+    log_collect(count_call, &calls);
+    for (int i = 0; i < 40; i++)
+        log_info("x", LF_STR("v", value));
+    log_collect_end();
+    for (const char *text; *(text = next_write()); writes++) {
+        assert_true(strlen(text) <= LINE_MAX_BYTES);
+        assert_int_equal(text[strlen(text) - 1], '\n');
+        lines += lines_in(text);
+    }
+    assert_int_equal(lines, 40);
+    assert_true(writes < 5);
+    assert_int_equal((unsigned)calls, writes);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, capture, release)
 
 int main(void)
@@ -267,6 +354,9 @@ int main(void)
         CASE(test_full_line_drops_whole_fields_and_says_so),
         CASE(test_errno_is_kept),
         CASE(test_lines_of_threads_do_not_mix),
+        CASE(test_collected_lines_are_written_together),
+        CASE(test_an_error_takes_what_waits_along),
+        CASE(test_many_collected_lines_are_written_whole),
     };
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }

@@ -195,6 +195,7 @@ struct alarm {
     char c;
     int64_t again_ms; /* > 0: set anew when it fires, once */
     struct alarm *clears;
+    struct alarm *before_waiting; /* set for the end of the turn when it fires */
     bool stops;
 };
 
@@ -207,6 +208,8 @@ static void on_alarm(struct timer *t)
     a->again_ms = 0;
     if (a->clears)
         timer_clear(&a->clears->timer);
+    if (a->before_waiting)
+        timer_set_turn_end(&a->before_waiting->timer);
     if (a->stops)
         stop();
 }
@@ -231,6 +234,23 @@ static void test_a_timer_fires_once_when_it_is_due(void **state)
     run();
     assert_string_equal(seen, "a.");
     assert_in_range(clock_mono_ms() - began, 80 - TIMER_GRAIN_MS, 5000);
+}
+
+/* Both are due in one turn: what the first one asks for comes behind the second. */
+static void test_the_end_of_a_turn_comes_after_its_callbacks(void **state)
+{
+    (void)state;
+    struct alarm first, second, last;
+    forget();
+    alarm_init(&first, 'a');
+    alarm_init(&second, 'b');
+    alarm_init(&last, 'c');
+    first.before_waiting = &last;
+    last.stops = true;
+    timer_set(&first.timer, 0);
+    timer_set(&second.timer, 0);
+    run();
+    assert_string_equal(seen, "abc");
 }
 
 static void test_setting_a_timer_replaces_what_was_set(void **state)
@@ -630,6 +650,7 @@ int main(void)
         TEST(test_what_was_posted_before_the_stop_still_runs),
         TEST(test_mail_from_other_threads_all_arrives),
         TEST(test_a_timer_fires_once_when_it_is_due),
+        TEST(test_the_end_of_a_turn_comes_after_its_callbacks),
         TEST(test_setting_a_timer_replaces_what_was_set),
         TEST(test_a_timer_may_set_itself_anew),
         TEST(test_a_cleared_timer_that_is_due_does_not_fire),

@@ -586,6 +586,34 @@ static void test_limits(void **state)
     arena_reset(&a);
 }
 
+/* Every byte at every place of a value, whatever its neighbours in a machine word are. */
+static void test_every_byte_of_a_value_is_judged(void **state)
+{
+    (void)state;
+    enum { LENGTH = 19 };
+    for (int c = 0; c < 256; c++) {
+        for (size_t at = 0; at < LENGTH; at++) {
+            char head[80], filler[LENGTH];
+            memset(filler, at % 2 ? '\xff' : '~', sizeof filler);
+            filler[at] = (char)c;
+            int n = snprintf(head, sizeof head, "GET / HTTP/1.0\r\nA: x");
+            memcpy(head + n, filler, LENGTH);
+            memcpy(head + n + LENGTH, "x\r\n\r\n", 5);
+            struct arena a;
+            struct http_request req;
+            const char *why;
+            test_arena(&a);
+            int status = http_request_parse(slice_of(head, (size_t)n + LENGTH + 5), &a, &req, &why);
+            bool good = c == '\t' || (c >= ' ' && c != 0x7f);
+            if (status != (good ? 0 : 400))
+                fail_msg("byte 0x%02x at %zu: %d", (unsigned)c, at, status);
+            if (good)
+                assert_int_equal(req.fields.v[0].value.n, LENGTH + 2);
+            arena_reset(&a);
+        }
+    }
+}
+
 static void test_fields_need_room(void **state)
 {
     (void)state;
@@ -698,6 +726,7 @@ int main(void)
         cmocka_unit_test(test_expect_continue),
         cmocka_unit_test(test_framing_values),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_every_byte_of_a_value_is_judged),
         cmocka_unit_test(test_fields_need_room),
         cmocka_unit_test(test_cut_heads),
         cmocka_unit_test(test_head_length),
