@@ -7,6 +7,7 @@
 #include "cli.h"
 #include "io/listener.h"
 #include "server/server.h"
+#include "start_pages.h"
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -326,6 +327,7 @@ int cli_serve(int argc, char **argv)
     if (daemon_make(&d, &info) == ERR_OK && daemon_start(&d, &info) == ERR_OK) {
         service_set_ready(d.service, true);
         log_started(&d);
+        start_pages_release();
         wait_for_signal(&signals);
         daemon_stop(&d);
         status = 0;

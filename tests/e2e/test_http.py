@@ -341,6 +341,16 @@ def test_a_slow_reader_is_dropped_while_others_are_served(start_daemon, faulty):
         assert daemon.get(target).sha256 == digest
 
 
+@quick
+def test_idle_costs_little_memory(start_daemon, faulty, record_property):
+    """After its start and one answer."""
+    daemon = start_daemon(config.hub(faulty.url))
+    assert daemon.get("/v2/").status == 200
+    record_property("memory", f"idle: {daemon.resident_kib()} KiB")
+    if not sanitized():
+        assert daemon.resident_kib() < 10 * 1024
+
+
 @full
 @pytest.mark.parametrize("kind", ["hit", "miss"])
 def test_slow_clients_cost_little_memory(start_daemon, faulty, kind, record_property):
