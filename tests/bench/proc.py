@@ -8,22 +8,34 @@ from pathlib import Path
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
+def _read(path: str) -> str:
+    """A file of /proc; empty if its process has ended."""
+    try:
+        return Path(path).read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def tree(pid: int) -> list[int]:
     """The process, its children, theirs, and so on."""
     found = [pid]
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+    except FileNotFoundError:
+        tasks = []
+    for task in tasks:
+        for child in _read(f"/proc/{pid}/task/{task}/children").split():
             found += tree(int(child))
     return found
 
 
 def cpu_seconds(pids: list[int]) -> float:
-    """User and system time so far."""
+    """User and system time so far, with that of children that have ended."""
     ticks = 0
     for pid in pids:
         # The name, in parentheses, may hold spaces; after it come the fields from the third on.
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        ticks += int(fields[11]) + int(fields[12])
+        if stat := _read(f"/proc/{pid}/stat"):
+            ticks += sum(int(field) for field in stat.rsplit(")", 1)[1].split()[11:15])
     return ticks / TICKS_PER_SECOND
 
 
@@ -37,7 +49,7 @@ class Memory:
 def memory(pids: list[int]) -> Memory:
     rss = pss = 0
     for pid in pids:
-        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        rss += int(re.search(r"^Rss:\s+(\d+) kB", text, re.M)[1]) << 10
-        pss += int(re.search(r"^Pss:\s+(\d+) kB", text, re.M)[1]) << 10
+        text = _read(f"/proc/{pid}/smaps_rollup")
+        rss += sum(int(kib) << 10 for kib in re.findall(r"^Rss:\s+(\d+) kB", text, re.M))
+        pss += sum(int(kib) << 10 for kib in re.findall(r"^Pss:\s+(\d+) kB", text, re.M))
     return Memory(rss, pss)

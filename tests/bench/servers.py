@@ -111,7 +111,7 @@ class Nginx(Cache):
         self.port = free_port()
         file = folder / "nginx.conf"
         super().__init__(folder, ["nginx", "-c", file, "-g", "daemon off;"])
-        template = string.Template((HERE / "nginx.conf").read_text())
+        template = string.Template((HERE / "peers" / "nginx.conf").read_text())
         file.write_text(template.substitute(
             user=getpass.getuser(), folder=folder, storage=self.storage, port=self.port,
             upstream_port=upstream.port, tcp_nopush="on" if tcp_nopush else "off",

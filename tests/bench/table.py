@@ -5,26 +5,27 @@ from dataclasses import dataclass, field
 
 YANTIAN = "yantian"
 NGINX = ("nginx nopush", "nginx")       # its tunings; in each row the better one counts
-REGISTRY = "registry"
-LIMIT = ("raw", "direct")               # the raw server, or the download from the upstream itself
-OF = {"raw": ("raw",), "direct": ("direct",), "nginx": NGINX, "the best peer": (*NGINX, REGISTRY)}
+LIMITS = ("raw", "direct")              # the raw server, the download from the upstream itself
+BEST_PEER = "the best peer"             # of those that were measured in the row
 
 
 @dataclass(frozen=True)
 class Budget:
     """A bound for Yantian: so many times what another one reaches, or a number."""
     factor: float
-    of: str = ""                # a key of OF; "": the factor is the bound itself
+    of: str = ""                # a server, BEST_PEER; "": the factor is the bound itself
 
 
 @dataclass
 class Row:
     """One figure of every server, measured several times."""
-    title: str
+    group: str
+    part: str                   # which figure of the group; "": the main one
     unit: str
     more_is_better: bool = False
     budget: Budget | None = None
     samples: dict[str, list[float]] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)         # servers that failed
 
     def add(self, server: str, value: float):
         self.samples.setdefault(server, []).append(value)
@@ -38,11 +39,19 @@ class Row:
         pick = max if self.more_is_better else min
         return pick(measured, key=self.median, default=None)
 
+    def peers(self) -> list[str]:
+        return [name for name in self.samples if name not in (YANTIAN, *LIMITS)]
+
+    def reference(self) -> str | None:
+        """Whom the budget compares with, if it was measured."""
+        of = self.budget.of
+        return self.best(self.peers() if of == BEST_PEER else tunings(of))
+
     def limit(self) -> float | None:
         """What the budget comes to in this run; None: there is nothing to compare with."""
         if not self.budget.of:
             return self.budget.factor
-        reference = self.best(OF[self.budget.of])
+        reference = self.reference()
         return self.budget.factor * self.median(reference) if reference else None
 
     def is_met(self) -> bool | None:
@@ -56,6 +65,32 @@ class Row:
         return own >= limit if self.more_is_better else own <= limit
 
 
+def tunings(server: str) -> tuple[str, ...]:
+    """The names under which a column's server has samples."""
+    return NGINX if server == "nginx" else (server,)
+
+
+@dataclass
+class Group:
+    """The rows that one load fills."""
+    table: "Table"
+    title: str
+    rows: list[Row] = field(default_factory=list)
+
+    def row(self, unit: str, part: str = "", more_is_better: bool = False,
+            budget: Budget | None = None) -> Row:
+        row = Row(self.title, part, unit, more_is_better, budget)
+        self.rows.append(row)
+        return row
+
+    def lose(self, server: str, why: str):
+        """A server that failed once has no figures here."""
+        self.table.failures.append((server, f"{self.title}: {why}"))
+        for row in self.rows:
+            row.samples.pop(server, None)
+            row.lost.add(server)
+
+
 def show(value: float) -> str:
     """Three digits."""
     if value >= 1e4:
@@ -66,23 +101,23 @@ def show(value: float) -> str:
     return f"{value:.{digits}f}"
 
 
-def _cell(row: Row, server: str | None) -> str:
+def _cell(row: Row, column: str) -> str:
     """The median, and from the least to the most; of nginx also which tuning."""
-    if server not in row.samples:
-        return "–"
+    server = row.best(tunings(column))
+    if server is None:
+        return "failed" if row.lost.intersection(tunings(column)) else "–"
     least, most = min(row.samples[server]), max(row.samples[server])
     text = show(row.median(server))
     if least != most:
         text += f" ({show(least)}–{show(most)})"
-    name = {"direct": "direct: ", "nginx nopush": "nopush: "}.get(server, "")
-    return name + text
+    return ("nopush: " if server == "nginx nopush" else "") + text
 
 
-def _ratio(row: Row) -> str:
-    own, nginx = row.median(YANTIAN), row.best(NGINX)
-    if own is None or nginx is None or row.median(nginx) == 0:
+def _ratio(row: Row, reference: str | None) -> str:
+    own = row.median(YANTIAN)
+    if own is None or reference is None or row.median(reference) == 0:
         return "–"
-    return f"{own / row.median(nginx):.2f}"
+    return f"{own / row.median(reference):.2f}"
 
 
 def _budget(row: Row) -> str:
@@ -97,21 +132,59 @@ def _budget(row: Row) -> str:
 
 
 @dataclass
-class Table:
-    rows: list[Row] = field(default_factory=list)
-    failures: list[tuple[str, str]] = field(default_factory=list)    # server, what and why
+class Section:
+    """What one phase measured."""
+    title: str
+    note: str
+    groups: list[Group] = field(default_factory=list)
 
-    def row(self, *args, **keys) -> Row:
-        self.rows.append(Row(*args, **keys))
-        return self.rows[-1]
+    def rows(self) -> list[Row]:
+        return [row for group in self.groups for row in group.rows]
+
+    def columns(self) -> list[str]:
+        """The servers with figures here: the limits, Yantian, its peers as they came."""
+        seen = [name for row in self.rows() for name in [*row.samples, *sorted(row.lost)]]
+        columns = ["nginx" if name in NGINX else name for name in [*LIMITS, YANTIAN, *seen]]
+        return [name for name in dict.fromkeys(columns) if set(tunings(name)).intersection(seen)]
 
     def markdown(self) -> str:
-        lines = ["| | raw | yantian | nginx tuned | registry | yantian ÷ nginx | budget | met |",
-                 "|---|---|---|---|---|---|---|---|"]
-        for row in self.rows:
+        columns = self.columns()
+        heads = [*(f"**{name}**" if name == YANTIAN else name for name in columns),
+                 "÷ nginx", "÷ best peer", "budget", "met"]
+        lines = [f"| | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
+        for row in self.rows():
             met = {True: "yes", False: "**no**", None: "–"}[row.is_met()]
-            cells = [f"{row.title}, {row.unit}", _cell(row, row.best(LIMIT)), _cell(row, YANTIAN),
-                     _cell(row, row.best(NGINX)), _cell(row, REGISTRY), _ratio(row), _budget(row),
-                     met]
+            title = f"– {row.part}" if row.part else row.group
+            cells = [f"{title}, {row.unit}", *(_cell(row, name) for name in columns),
+                     _ratio(row, row.best(NGINX)), _ratio(row, row.best(row.peers())),
+                     _budget(row), met]
             lines.append(f"| {' | '.join(cells)} |")
-        return "\n".join(lines)
+        return "\n\n".join(filter(None, [f"## {self.title}", self.note, "\n".join(lines)]))
+
+
+@dataclass
+class Table:
+    sections: list[Section] = field(default_factory=list)
+    failures: list[tuple[str, str]] = field(default_factory=list)    # server, what and why
+
+    def section(self, title: str, note: str):
+        """What follows belongs to it."""
+        self.sections.append(Section(title, note))
+
+    def group(self, title: str) -> Group:
+        group = Group(self, title)
+        self.sections[-1].groups.append(group)
+        return group
+
+    def rows(self) -> list[Row]:
+        return [row for section in self.sections for row in section.rows()]
+
+    def markdown(self) -> str:
+        return "\n\n".join(section.markdown() for section in self.sections)
+
+    def samples(self) -> list[dict]:
+        """Everything that was measured, for samples.json."""
+        return [{"section": section.title, "group": row.group, "part": row.part, "unit": row.unit,
+                 "more_is_better": row.more_is_better, "samples": row.samples,
+                 "failed": sorted(row.lost)}
+                for section in self.sections for row in section.rows()]

@@ -1,0 +1,168 @@
+"""What the phases of the benchmark share: servers, warm caches, turns.
+
+A phase measures some loads and adds their rows to a section of the table. To add one, write a module
+phase_NAME.py with a list
+
+    PHASES = [Phase("packument", "Packuments", run, quick=False, note="wrk drives ...")]
+
+of one or several phases, import it in bench.py and put it into bench.MODULES, where the order is. `run`
+gets a Bench and does
+
+    group = bench.table.group("7 MB packument, 16 clients")
+    rate = group.row("requests/s", more_is_better=True, budget=Budget(1, "nginx"))
+    cpu = group.row("µs per request", "server CPU")
+    bench.turns(bench.scale.hits, servers, group, measure)
+
+where measure(server) makes one run of one server and adds a sample to each row of the group under
+server.name. Which servers take part is the phase's choice: a column is shown where a row has samples
+of it, and "the best peer" is the best of the peers that were measured in that row. A server that fails
+(FAILURES) loses its cells of the group and is listed; the others go on. With `plots` a phase also draws:
+a function from the Table to a list of plots (plots.py).
+"""
+
+import os
+import sys
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import TimeoutExpired
+from typing import Callable
+
+import loads
+import servers
+from harness.net import until
+from harness.paths import BUILD
+from harness.registry import Registry
+from objects import Object
+from table import Group, Table
+
+FOLDER = BUILD / "bench"
+GIB = 1 << 30
+GAP_SECONDS = 0.2               # between turns
+SETTLE_SECONDS = 3              # the longest that a server's tail is waited for
+# What a server that misbehaves or dies comes to.
+FAILURES = (loads.LoadError, AssertionError, OSError, TimeoutExpired)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much of it: runs of each kind, and seconds of each load of small answers."""
+    hits: int
+    crowd: int                  # 16 clients on one big body
+    cold: int
+    herd: int
+    memory: int
+    seconds: int
+    all_rows: bool
+
+
+FULL = Scale(hits=5, crowd=5, cold=5, herd=5, memory=5, seconds=1, all_rows=True)
+QUICK = Scale(hits=3, crowd=2, cold=2, herd=1, memory=1, seconds=1, all_rows=False)
+
+
+def say(text: str):
+    print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)
+
+
+@dataclass
+class Bench:
+    """The upstream with its objects, the table, and what fills it."""
+    scale: Scale
+    upstream: Registry
+    things: dict[str, Object]
+    table: Table = field(default_factory=Table)
+    checked: set[str] = field(default_factory=set)      # caches whose bodies were all hashed
+
+    # -- servers -----------------------------------------------------------------------------
+
+    @contextmanager
+    def raw(self, thing: Object):
+        """The raw server, with one object."""
+        server = servers.Raw(FOLDER / "run" / f"raw-{thing.path.name}", thing).start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+    @contextmanager
+    def warm_caches(self, access_log: bool = False):
+        """All caches, running, each with all objects in its storage."""
+        with ExitStack() as stack:
+            caches = servers.caches(FOLDER / "run", self.upstream, access_log)
+            for cache in caches:
+                stack.callback(cache.stop)
+                cache.start()
+                self.warm(cache)
+            yield caches
+
+    def warm(self, cache: servers.Cache):
+        """Every body checked against its digest, once; then asked for until the upstream is not."""
+        if cache.name not in self.checked:
+            for thing in self.things.values():
+                loads.pull(cache.port, thing, check=True)
+        self.checked.add(cache.name)
+        until(lambda: self.asks_nothing(cache), 30, f"{cache.name} to hold everything", 0.5)
+
+    def asks_nothing(self, cache: servers.Cache) -> bool:
+        before = len(self.upstream.accesses())
+        for thing in self.things.values():
+            loads.pull(cache.port, thing)
+        return len(self.upstream.accesses()) == before
+
+    def cold_caches(self) -> list[servers.Cache]:
+        """Caches with storage of their own, not running; see emptied()."""
+        return servers.caches(FOLDER / "run" / "cold", self.upstream)
+
+    @contextmanager
+    def emptied(self, cache: servers.Cache):
+        """The cache, running, with nothing in its storage and no write of others under way."""
+        cache.empty()
+        os.sync()
+        cache.start()
+        try:
+            yield cache
+        finally:
+            cache.stop()
+
+    def upstream_gets(self, thing: Object) -> int:
+        return self.upstream.blob_gets()[thing.digest]
+
+    # -- turns -------------------------------------------------------------------------------
+
+    def turns(self, runs: int, group_of_servers: list, group: Group,
+              measure: Callable[[servers.Server], None]):
+        """measure(server) for each in turn, another one first in each round."""
+        say(group.title)
+        left = list(group_of_servers)
+        for number in range(runs):
+            first = number % len(left) if left else 0
+            for server in left[first:] + left[:first]:
+                try:
+                    measure(server)
+                except FAILURES as failure:
+                    group.lose(server.name, str(failure))
+                    left.remove(server)
+                self.settle(server)
+
+    @staticmethod
+    def settle(server: servers.Server):
+        """The tail of one server's work may not fall into the next one's turn."""
+        time.sleep(GAP_SECONDS)
+        end = time.monotonic() + SETTLE_SECONDS
+        while server.process.running and time.monotonic() < end:
+            before = server.cpu_seconds()
+            time.sleep(GAP_SECONDS / 2)
+            if server.cpu_seconds() - before < GAP_SECONDS / 8:
+                break
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One part of the benchmark, and the section of the report that comes of it."""
+    name: str                               # for --only
+    title: str
+    run: Callable[[Bench], None]
+    quick: bool = False                     # part of bench-quick?
+    note: str = ""                          # how it is measured, and by which tool
+    plots: Callable[[Table], list] | None = None

@@ -1,0 +1,79 @@
+"""Memory: idle, for each idle connection, with slow clients."""
+
+import time
+from contextlib import contextmanager
+
+import loads
+import objects
+import servers
+from harness.process import Process
+from phase import FOLDER, Bench, Phase
+from table import Budget
+
+IDLE_CONNECTIONS = 1000
+SLOW_CLIENTS, SLOW_RATE, SLOW_SECONDS = 64, 1 << 20, 3
+
+
+def fresh_memory(server: servers.Server, thing: objects.Object):
+    """After a start and one answer."""
+    server.stop()
+    server.start()
+    loads.pull(server.port, thing)
+    return server.memory()
+
+
+def idle_memory(bench: Bench, group_of_servers: list):
+    thing = bench.things["manifest"]
+    group = bench.table.group("resident memory, idle")
+    idle = group.row("MiB", budget=Budget(10))
+    shared = group.row("MiB", "shared pages counted once (PSS)")
+    each = group.row("bytes", f"for each of {IDLE_CONNECTIONS:,} idle connections",
+                     budget=Budget(1024))
+
+    def measure(server):
+        before = fresh_memory(server, thing)
+        with loads.idle_connections(server.port, thing, IDLE_CONNECTIONS):
+            added = server.memory().rss - before.rss
+        idle.add(server.name, before.rss / objects.MIB)
+        shared.add(server.name, before.pss / objects.MIB)
+        each.add(server.name, added / IDLE_CONNECTIONS)
+    bench.turns(bench.scale.memory, group_of_servers, group, measure)
+
+
+def slow_memory(bench: Bench, group_of_servers: list):
+    thing = bench.things["512 MiB"]
+    group = bench.table.group(f"memory added by {SLOW_CLIENTS} slow clients on a 512 MiB hit")
+    slow = group.row("MiB", budget=Budget(8))
+
+    def measure(server):
+        before = fresh_memory(server, thing)
+        with slow_clients(server.port, thing):
+            added = server.memory().rss - before.rss
+        slow.add(server.name, added / objects.MIB)
+    bench.turns(bench.scale.memory, group_of_servers, group, measure)
+
+
+@contextmanager
+def slow_clients(port: int, thing: objects.Object):
+    """Clients that have been reading slowly for a while."""
+    argv = loads.slow_pull_argv(port, thing, SLOW_CLIENTS, SLOW_RATE, SLOW_SECONDS + 2)
+    clients = Process("slow-clients", argv, FOLDER / "run")
+    clients.start()
+    try:
+        time.sleep(SLOW_SECONDS)
+        yield
+        if clients.wait(30) != 0:
+            raise loads.LoadError(f"slow clients: {clients.tail(300)}")
+    finally:
+        clients.kill()
+
+
+def memory(bench: Bench):
+    with bench.warm_caches() as caches:
+        with bench.raw(bench.things["manifest"]) as raw:
+            idle_memory(bench, [raw, *caches])
+        with bench.raw(bench.things["512 MiB"]) as raw:
+            slow_memory(bench, [raw, *caches])
+
+
+PHASES = [Phase("memory", "Memory", memory, quick=True)]

@@ -1,0 +1,62 @@
+"""The report: the machine, how it was measured, the table; and all samples beside it."""
+
+import json
+import os
+import platform
+import re
+import time
+from pathlib import Path
+
+from harness.paths import yantian
+from harness.process import run
+from phase import FOLDER, GIB, Bench
+
+HOW = (
+    "Medians, in parentheses the least and the most. The servers take turns, with a gap between "
+    "them; another one is first in each round. The load tools run on the same CPUs and everything "
+    "is on loopback: trust ratios. raw sends one fixed answer and does nothing else. nginx is the "
+    "better of tcp_nopush on (nopush) and off, row by row. A budget is met or not by the medians "
+    "of this run. Server CPU is of the server and its children, from /proc. Access logs are off "
+    "unless a section says otherwise. All samples are in samples.json.")
+
+
+def _processor() -> str:
+    found = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.M)
+    return found[1] if found else platform.machine()
+
+
+def _version(argv: list) -> str:
+    done = run(argv, check=False)
+    return (done.stdout or done.stderr).splitlines()[0].strip()
+
+
+def _machine() -> str:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+    kernel = os.uname()
+    return "\n".join([
+        f"- {os.cpu_count()} CPUs, {_processor()}, {memory:.0f} GiB of memory",
+        f"- {kernel.sysname} {kernel.release} {kernel.machine}",
+        f"- {_version([yantian(), 'version'])}",
+        f"- {_version(['nginx', '-v'])}",
+        f"- {_version(['docker-registry', '--version'])}",
+        f"- {_version(['wrk', '-v'])}",
+    ])
+
+
+def text(bench: Bench, load_before: float, seconds: float) -> str:
+    load = f"Load average before: {load_before:.2f}. Took {seconds:.0f} s."
+    parts = ["# Yantian beside its peers", time.strftime("%Y-%m-%d %H:%M"), _machine(), HOW, load,
+             bench.table.markdown()]
+    if bench.table.failures:
+        failures = [f"- {server}, {why}" for server, why in bench.table.failures]
+        parts += ["## Runs that failed and are not counted", "\n".join(failures)]
+    return "\n\n".join(parts) + "\n"
+
+
+def write(bench: Bench, load_before: float, seconds: float) -> str:
+    """The text, which is also in report.md."""
+    page = text(bench, load_before, seconds)
+    (FOLDER / "report.md").write_text(page)
+    (FOLDER / "samples.json").write_text(json.dumps(bench.table.samples(), indent=1,
+                                                    ensure_ascii=False) + "\n")
+    return page
