@@ -60,17 +60,29 @@ def _make_blob(folder: Path, name: str, size: int) -> Object:
     return Object(name, path, _digest_of_file(path), "blobs", media_type)
 
 
-def make(folder: Path) -> dict[str, Object]:
-    """The blobs, and the manifest of an image made of them, by name."""
-    folder.mkdir(parents=True, exist_ok=True)
-    blobs = [_make_blob(folder, name, size) for name, size in SIZES.items()]
+def _with_manifest(path: Path, blobs: list[Object]) -> dict[str, Object]:
+    """The blobs, and the manifest of an image made of them, by name; the first is the config."""
     config, *layers = blobs
     document = {"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": config.descriptor(),
                 "layers": [layer.descriptor() for layer in layers]}
-    path = folder / "manifest"
     path.write_text(json.dumps(document, indent=3))
     manifest = Object("manifest", path, digest_of(path.read_bytes()), "manifests", MANIFEST_TYPE)
     return {thing.name: thing for thing in [*blobs, manifest]}
+
+
+def make(folder: Path) -> dict[str, Object]:
+    """One blob of each size, and a manifest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    blobs = [_make_blob(folder, name, size) for name, size in SIZES.items()]
+    return _with_manifest(folder / "manifest", blobs)
+
+
+def make_image(folder: Path, layers: int, size: int) -> dict[str, Object]:
+    """An image of many layers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    blobs = [_make_blob(folder, "config", 4 * KIB),
+             *(_make_blob(folder, f"layer {number}", size) for number in range(layers))]
+    return _with_manifest(folder / "manifest-of-layers", blobs)
 
 
 class _Client:

@@ -1,14 +1,35 @@
-"""Misses: what is not held, asked for by one client and by a herd."""
+"""Misses: what is not held, asked for by one client and by a herd; near by and over long links."""
 
 import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
+import links
 import loads
+import objects
+import servers
+from harness.httpclient import Connection
 from harness.net import until
-from phase import GIB, Bench, Phase
-from table import BEST_PEER, Budget
+from objects import MIB
+from phase import FOLDER, GIB, Bench, Phase
+from table import BEST_PEER, YANTIAN, Budget, Row
 
 HERD = 64
+SLOW_HERD = 16
+FAST_LINK, SLOW_LINK = 125e6, 20e6      # bytes per second
 COLD_SECONDS = 120              # the longest that a miss or a herd may take
+SLOW_HERD_SECONDS = 30          # one download over that link takes 7
+LAYERS, AT_ONCE = 40, 6         # containerd fetches three to six layers of an image at once
+
+
+# -- near by ---------------------------------------------------------------------------------
+
+def store_one(cache: servers.Cache, thing: objects.Object) -> loads.Pulled:
+    """One client's pull, and the wait until the work of storing is done too."""
+    got = loads.pull(cache.port, thing, seconds=COLD_SECONDS)
+    until(lambda: cache.is_stored(thing), 60, f"{cache.name} to store it")
+    return got
 
 
 def miss(bench: Bench):
@@ -19,6 +40,7 @@ def miss(bench: Bench):
     first = group.row("ms", "first byte of the body")
     gets = group.row("count", "upstream GETs", budget=Budget(1))
     cpu = group.row("s per GiB", "server CPU")
+    written = group.row("ratio", "bytes written to disk ÷ size", budget=Budget(1.02))
 
     def measure(cache):
         direct = loads.pull(bench.upstream.port, thing)
@@ -26,9 +48,10 @@ def miss(bench: Bench):
         first.add("direct", direct.first_byte_ms[0])
         with bench.emptied(cache):
             before, used = bench.upstream_gets(thing), cache.cpu_seconds()
-            got = loads.pull(cache.port, thing, seconds=COLD_SECONDS)
-            until(lambda: cache.is_stored(thing), 60, f"{cache.name} to store it")
+            wrote = cache.written_bytes()
+            got = store_one(cache, thing)
             cpu.add(cache.name, (cache.cpu_seconds() - used) / (got.bytes / GIB))
+            written.add(cache.name, (cache.written_bytes() - wrote) / thing.size)
         total.add(cache.name, got.seconds)
         ratio.add(cache.name, got.seconds / direct.seconds)
         first.add(cache.name, got.first_byte_ms[0])
@@ -53,5 +76,121 @@ def herd(bench: Bench):
     bench.turns(bench.scale.herd, bench.cold_caches(), group, measure)
 
 
+# -- over a long link ------------------------------------------------------------------------
+
+@contextmanager
+def far_caches(bench: Bench, bytes_per_second: float):
+    """The direct way and caches, all behind a link of their own; tcp_nopush means nothing there."""
+    folder = FOLDER / "run" / "far"
+    with links.open_link(folder, bench.upstream, bytes_per_second) as link:
+        caches = servers.caches(folder, link)
+        yield [links.Direct(link), *(cache for cache in caches if cache.name != "nginx nopush")]
+
+
+@contextmanager
+def emptied(bench: Bench, server):
+    """As Bench.emptied; the direct way has nothing to empty."""
+    if isinstance(server, links.Direct):
+        yield server
+    else:
+        with bench.emptied(server):
+            yield server
+
+
+def add_difference(row: Row, of: Row):
+    """Yantian's samples less those of the direct way in the same round."""
+    for own, direct in zip(of.samples.get(YANTIAN, []), of.samples.get("direct", [])):
+        row.add(YANTIAN, own - direct)
+
+
+def far_miss(bench: Bench):
+    thing = bench.things["512 MiB"]
+    group = bench.table.group("512 MiB cold miss, 125 MB/s, round trip 20 ms")
+    total = group.row("s", budget=Budget(1.02, "direct"))
+    first = group.row("ms", "first byte of the body")
+    added = group.row("ms", "first byte, more than direct", budget=Budget(5))
+    gets = group.row("count", "upstream GETs", budget=Budget(1))
+
+    def measure(server):
+        with emptied(bench, server):
+            before = bench.upstream_gets(thing)
+            got = loads.pull(server.port, thing, seconds=COLD_SECONDS)
+        total.add(server.name, got.seconds)
+        first.add(server.name, got.first_byte_ms[0])
+        gets.add(server.name, bench.upstream_gets(thing) - before)
+    with far_caches(bench, FAST_LINK) as group_of_servers:
+        bench.turns(bench.scale.cold, group_of_servers, group, measure)
+    add_difference(added, first)
+
+
+def far_herd(bench: Bench):
+    thing = bench.things["128 MiB"]
+    group = bench.table.group(f"{SLOW_HERD} clients, one cold 128 MiB blob, 20 MB/s, "
+                              "round trip 20 ms")
+    last = group.row("s to the last", budget=Budget(1.02, "direct"))
+    first = group.row("ms", "first byte of the body, median")
+    gets = group.row("count", "upstream GETs", budget=Budget(1))
+
+    def measure(server):
+        clients = 1 if server.name == "direct" else SLOW_HERD
+        with emptied(bench, server):
+            before = bench.upstream_gets(thing)
+            got = loads.pull(server.port, thing, clients, seconds=SLOW_HERD_SECONDS)
+        last.add(server.name, got.seconds)
+        first.add(server.name, statistics.median(got.first_byte_ms))
+        gets.add(server.name, bench.upstream_gets(thing) - before)
+    with far_caches(bench, SLOW_LINK) as group_of_servers:
+        bench.turns(bench.scale.herd, group_of_servers, group, measure)
+
+
+# -- an image --------------------------------------------------------------------------------
+
+def pull_image(port: int, image: dict[str, objects.Object]) -> float:
+    """The manifest, then all blobs, some at once, as containerd does; seconds, all bytes checked."""
+    blobs = [thing for thing in image.values() if thing.kind == "blobs"]
+    left = iter(blobs)          # the threads take from it; next() is one step
+
+    def fetch(connection: Connection, thing: objects.Object):
+        answer = connection.ask("GET", thing.target, [loads.ACCEPT])
+        if answer.status != 200 or answer.sha256 != thing.digest:
+            raise loads.LoadError(f"{thing.name}: status {answer.status}, or wrong bytes")
+
+    def take(_):
+        with Connection(("127.0.0.1", port), timeout=COLD_SECONDS) as connection:
+            for thing in left:
+                fetch(connection, thing)
+    begin = time.monotonic()
+    with Connection(("127.0.0.1", port), timeout=COLD_SECONDS) as connection:
+        fetch(connection, image["manifest"])
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(take, range(AT_ONCE)))
+    return time.monotonic() - begin
+
+
+def far_image(bench: Bench):
+    image = objects.make_image(FOLDER / "objects", LAYERS, MIB)
+    objects.push(bench.upstream, image)
+    group = bench.table.group(f"a cold image of {LAYERS} layers of 1 MiB, {AT_ONCE} at a time, "
+                              "125 MB/s, round trip 20 ms")
+    total = group.row("s")
+    requests = group.row("count", "upstream requests", budget=Budget(len(image)))
+
+    def measure(server):
+        with emptied(bench, server):
+            before = len(bench.upstream.accesses())
+            total.add(server.name, pull_image(server.port, image))
+        requests.add(server.name, len(bench.upstream.accesses()) - before)
+    with far_caches(bench, FAST_LINK) as group_of_servers:
+        bench.turns(bench.scale.cold, group_of_servers, group, measure)
+
+
+LINK_NOTE = (
+    "The link is a relay on loopback (link.c) between the caches and the upstream: a rate for all "
+    "connections together, 10 ms each way, one round trip more for a new connection; no loss, no "
+    "slow start. direct is a download through the link without a cache.")
+
 PHASES = [Phase("miss", "A miss", miss, quick=True),
-          Phase("herd", "A herd on something that is not held", herd, quick=True)]
+          Phase("herd", "A herd on something that is not held", herd, quick=True),
+          Phase("far-miss", "A miss over a long link", far_miss, note=LINK_NOTE),
+          Phase("far-herd", "A herd over a long link", far_herd, note=LINK_NOTE),
+          Phase("far-image", "An image over a long link", far_image, note=LINK_NOTE)]

@@ -53,3 +53,9 @@ def memory(pids: list[int]) -> Memory:
         rss += sum(int(kib) << 10 for kib in re.findall(r"^Rss:\s+(\d+) kB", text, re.M))
         pss += sum(int(kib) << 10 for kib in re.findall(r"^Pss:\s+(\d+) kB", text, re.M))
     return Memory(rss, pss)
+
+
+def written_bytes(pids: list[int]) -> int:
+    """What was given to the disk, or to the cache that goes there in its time."""
+    return sum(int(count) for pid in pids
+               for count in re.findall(r"^write_bytes: (\d+)$", _read(f"/proc/{pid}/io"), re.M))

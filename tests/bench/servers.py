@@ -45,6 +45,9 @@ class Server:
     def memory(self) -> proc.Memory:
         return proc.memory(self.pids())
 
+    def written_bytes(self) -> int:
+        return proc.written_bytes(self.pids())
+
 
 class Raw(Server):
     """The limit: a fixed answer and nothing else. It serves one object, whatever is asked."""
