@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from harness.httpclient import Connection
 from harness.paths import BUILD
 from harness.process import run
-from objects import MANIFEST_TYPE, Object
+from objects import Object
 
+HOST = "127.0.0.1"              # what all tools call the server: links in packuments depend on it
 PULL = BUILD / "bench" / "pull"
-ACCEPT = ("Accept", MANIFEST_TYPE)
 _MILLISECONDS = {"us": 1e-3, "ms": 1, "s": 1e3, "m": 6e4}
 
 
@@ -35,11 +35,16 @@ class Requests:
     p99_ms: float
 
 
+def _field_options(thing: Object) -> list[str]:
+    """The fields of the request, as both tools take them."""
+    return [word for name, value in thing.fields for word in ("-H", f"{name}: {value}")]
+
+
 def wrk(port: int, thing: Object, connections: int, seconds: float) -> Requests:
     """Whole answers with status 200 only, or LoadError; late ones count like others."""
     threads = min(connections, os.cpu_count())
     text = run(["wrk", "-t", threads, "-c", connections, "-d", f"{seconds:g}s", "--latency",
-                "--timeout", "5s", "-H", ": ".join(ACCEPT),
+                "--timeout", "5s", "-H", f"Host: {HOST}", *_field_options(thing),
                 f"http://127.0.0.1:{port}{thing.target}"], timeout=seconds + 30).stdout
     if bad := re.search(r"Non-2xx.*|Socket errors: (?!connect 0, read 0, write 0,).*", text):
         raise LoadError(f"wrk on {thing.name}: {bad[0].strip()}")
@@ -64,7 +69,7 @@ class Pulled:
 
 
 def _pull_argv(port: int, thing: Object, *options) -> list:
-    return [PULL, *options, "-H", ": ".join(ACCEPT), port, thing.target]
+    return [PULL, *options, *_field_options(thing), port, thing.target]
 
 
 def pull(port: int, thing: Object, connections: int = 1, times: int = 1, seconds: float = 60,
@@ -83,9 +88,10 @@ def pull(port: int, thing: Object, connections: int = 1, times: int = 1, seconds
     return got
 
 
-def slow_pull_argv(port: int, thing: Object, connections: int, rate: int, seconds: float) -> list:
+def slow_pull_argv(port: int, thing: Object, connections: int, rate: int, seconds: float,
+                   times: int = 1) -> list:
     """A program whose connections read only so many bytes per second."""
-    return _pull_argv(port, thing, "-c", connections, "-r", rate, "-s", seconds)
+    return _pull_argv(port, thing, "-c", connections, "-n", times, "-r", rate, "-s", seconds)
 
 
 @contextmanager
@@ -95,7 +101,7 @@ def idle_connections(port: int, thing: Object, count: int):
     try:
         for _ in range(count):
             opened.append(Connection(("127.0.0.1", port)))
-            opened[-1].ask("GET", thing.target, [ACCEPT])
+            opened[-1].ask("GET", thing.target, thing.fields)
         yield
     finally:
         for connection in opened:

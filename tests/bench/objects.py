@@ -34,6 +34,11 @@ class Object:
         return f"/v2/{REPOSITORY}/{self.kind}/{self.digest}"
 
     @property
+    def fields(self) -> list[tuple[str, str]]:
+        """Of a request for it."""
+        return [("Accept", MANIFEST_TYPE)]
+
+    @property
     def size(self) -> int:
         return self.path.stat().st_size
 

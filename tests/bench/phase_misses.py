@@ -151,7 +151,7 @@ def pull_image(port: int, image: dict[str, objects.Object]) -> float:
     left = iter(blobs)          # the threads take from it; next() is one step
 
     def fetch(connection: Connection, thing: objects.Object):
-        answer = connection.ask("GET", thing.target, [loads.ACCEPT])
+        answer = connection.ask("GET", thing.target, thing.fields)
         if answer.status != 200 or answer.sha256 != thing.digest:
             raise loads.LoadError(f"{thing.name}: status {answer.status}, or wrong bytes")
 

@@ -89,16 +89,19 @@ class Cache(Server):
 class Yantian(Cache):
     name = "yantian"
 
-    def __init__(self, folder: Path, upstream: Registry, access_log: bool):
+    def __init__(self, folder: Path, upstream: Registry, access_log: bool,
+                 more_routes: tuple[dict, ...] = (), only_route: str = ""):
+        """With only_route all requests belong to that one."""
         self.port = free_port()
+        address = {"address": f"127.0.0.1:{self.port}"}
         file = folder / "yantian.yaml"
         super().__init__(folder, [yantian(), "serve", "-c", file])
         file.write_text(config.to_yaml({
-            "listen": [{"address": f"127.0.0.1:{self.port}"}],
+            "listen": [{**address, "route": only_route} if only_route else address],
             "admin": {"address": f"127.0.0.1:{free_port()}"},
             "storage": {"path": str(self.storage)},
             "log": {"access": access_log},
-            "routes": [config.hub(upstream.url, ttl="2h")],
+            "routes": [config.hub(upstream.url, ttl="2h"), *more_routes],
         }))
 
     def is_stored(self, thing: Object) -> bool:
@@ -120,6 +123,25 @@ class Nginx(Cache):
             upstream_port=upstream.port, tcp_nopush="on" if tcp_nopush else "off",
             access_log=f"{folder}/access.log combined buffer=64k flush=1s" if access_log
             else "off"))
+
+
+class Files(Server):
+    """nginx with files, not with a cache: all that is in `root`, and FILE.gz to whoever takes that."""
+    name = "nginx"
+
+    def __init__(self, folder: Path, root: Path):
+        self.port = free_port()
+        for place in (folder, root):
+            place.mkdir(parents=True, exist_ok=True)
+        file = folder / "nginx.conf"
+        super().__init__(folder, ["nginx", "-c", file, "-g", "daemon off;"])
+        template = string.Template((HERE / "peers" / "files.conf").read_text())
+        file.write_text(template.substitute(user=getpass.getuser(), folder=folder, root=root,
+                                            port=self.port))
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
 
 class ProxyRegistry(Cache):
