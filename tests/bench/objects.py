@@ -4,7 +4,7 @@ import hashlib
 import http.client
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.httpclient import digest_of
@@ -28,10 +28,16 @@ class Object:
     digest: str
     kind: str                   # "blobs" or "manifests"
     media_type: str
+    tag: str = ""               # asked for by it; "": by digest
 
     @property
     def target(self) -> str:
-        return f"/v2/{REPOSITORY}/{self.kind}/{self.digest}"
+        return f"/v2/{REPOSITORY}/{self.kind}/{self.tag or self.digest}"
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """Of a request for it."""
+        return [("Accept", MANIFEST_TYPE)]
 
     @property
     def fields(self) -> list[tuple[str, str]]:
@@ -76,10 +82,11 @@ def _with_manifest(path: Path, blobs: list[Object]) -> dict[str, Object]:
 
 
 def make(folder: Path) -> dict[str, Object]:
-    """One blob of each size, and a manifest."""
+    """One blob of each size, and a manifest: under its digest, and as "tag" under its tag."""
     folder.mkdir(parents=True, exist_ok=True)
     blobs = [_make_blob(folder, name, size) for name, size in SIZES.items()]
-    return _with_manifest(folder / "manifest", blobs)
+    things = _with_manifest(folder / "manifest", blobs)
+    return {**things, "tag": replace(things["manifest"], name="tag", tag="latest")}
 
 
 def make_image(folder: Path, layers: int, size: int) -> dict[str, Object]:
@@ -117,10 +124,10 @@ class _Client:
 
 def push(registry: Registry, objects: dict[str, Object]):
     client = _Client(registry)
-    for thing in objects.values():
+    for thing in objects.values():          # blobs before the manifest that names them
         if thing.kind == "blobs":
             client.push_blob(thing)
-    manifest = objects["manifest"]
-    client.ask(201, "PUT", manifest.target, manifest.path.read_bytes(),
-               Content_Type=manifest.media_type)
+        else:
+            client.ask(201, "PUT", thing.target, thing.path.read_bytes(),
+                       Content_Type=thing.media_type)
     client.connection.close()

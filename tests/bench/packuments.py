@@ -11,7 +11,7 @@ from harness.npm_packages import ACCEPT_ABBREVIATED, ACCEPT_FULL, PUBLISHED, int
 from harness.npm_registry import Verdaccio
 from harness.npm_tools import tool
 from objects import KIB, MIB
-from servers import Cache
+from server import Cache
 
 PREFIX = "/npm"                 # where a server has more than packuments
 INDENT = 2                      # verdaccio's way; the sizes count it

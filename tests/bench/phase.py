@@ -17,13 +17,14 @@ where measure(server) makes one run of one server and adds a sample to each row 
 server.name. Which servers take part is the phase's choice: a column is shown where a row has samples
 of it, and "the best peer" is the best of the peers that were measured in that row. A server that fails
 (FAILURES) loses its cells of the group and is listed; the others go on. With `plots` a phase also draws:
-a function from the Table to a list of plots (plots.py).
+a function from the Table to a list of plots (plots.py). `note` says how it is measured and by which load
+tool, where HOW in report.py does not.
 """
 
 import os
 import sys
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import TimeoutExpired
@@ -35,6 +36,7 @@ from harness.net import until
 from harness.paths import BUILD
 from harness.registry import Registry
 from objects import Object
+from server import Cache, Raw, Server
 from table import Group, Table
 
 FOLDER = BUILD / "bench"
@@ -53,8 +55,8 @@ class Scale:
     cold: int
     herd: int
     memory: int
-    seconds: int
-    all_rows: bool
+    seconds: int                # wrk and h2load know whole ones only
+    all_rows: bool              # all rows, and all peers
 
 
 FULL = Scale(hits=5, crowd=5, cold=5, herd=5, memory=5, seconds=1, all_rows=True)
@@ -79,43 +81,63 @@ class Bench:
     @contextmanager
     def raw(self, thing: Object):
         """The raw server, with one object."""
-        server = servers.Raw(FOLDER / "run" / f"raw-{thing.path.name}", thing).start()
+        server = Raw(FOLDER / "run" / f"raw-{thing.path.name}", thing).start()
         try:
             yield server
         finally:
             server.stop()
 
-    @contextmanager
-    def warm_caches(self, access_log: bool = False):
-        """All caches, running, each with all objects in its storage."""
-        with ExitStack() as stack:
-            caches = servers.caches(FOLDER / "run", self.upstream, access_log)
-            for cache in caches:
-                stack.callback(cache.stop)
-                cache.start()
-                self.warm(cache)
-            yield caches
+    def caches(self, folder: Path, upstream=None, **keys) -> list[Cache]:
+        """Yantian and the peers of this run, not running; keys: those of servers.caches."""
+        return servers.caches(folder, upstream or self.upstream,
+                              nginx_only=not self.scale.all_rows, **keys)
 
-    def warm(self, cache: servers.Cache):
+    @contextmanager
+    def warm_caches(self, **keys):
+        """All caches, running, each with all objects in its storage; keys: those of servers.caches.
+        One that does not come so far is listed and left out."""
+        warm = []
+        try:
+            for cache in self.caches(FOLDER / "run", **keys):
+                say(f"{cache.name} fetches everything")
+                warm += [cache] if self.try_to(lambda: self.start_warm(cache), cache) else []
+            yield warm
+        finally:
+            for cache in warm:
+                self.try_to(cache.stop, cache)
+
+    def try_to(self, do: Callable, cache: Cache) -> bool:
+        """A failure outside of the turns is listed."""
+        try:
+            do()
+            return True
+        except FAILURES as failure:
+            self.table.failures.append((cache.name, f"start or stop: {failure}"))
+            cache.process.kill()
+            return False
+
+    def start_warm(self, cache: Cache):
         """Every body checked against its digest, once; then asked for until the upstream is not."""
+        cache.start()
         if cache.name not in self.checked:
             for thing in self.things.values():
                 loads.pull(cache.port, thing, check=True)
         self.checked.add(cache.name)
         until(lambda: self.asks_nothing(cache), 30, f"{cache.name} to hold everything", 0.5)
 
-    def asks_nothing(self, cache: servers.Cache) -> bool:
+    def asks_nothing(self, cache: Cache) -> bool:
         before = len(self.upstream.accesses())
         for thing in self.things.values():
-            loads.pull(cache.port, thing)
+            if not (thing.tag and cache.asks_for_tags):
+                loads.pull(cache.port, thing)
         return len(self.upstream.accesses()) == before
 
-    def cold_caches(self) -> list[servers.Cache]:
+    def cold_caches(self) -> list[Cache]:
         """Caches with storage of their own, not running; see emptied()."""
-        return servers.caches(FOLDER / "run" / "cold", self.upstream)
+        return self.caches(FOLDER / "run" / "cold")
 
     @contextmanager
-    def emptied(self, cache: servers.Cache):
+    def emptied(self, cache: Cache):
         """The cache, running, with nothing in its storage and no write of others under way."""
         cache.empty()
         os.sync()
@@ -131,7 +153,7 @@ class Bench:
     # -- turns -------------------------------------------------------------------------------
 
     def turns(self, runs: int, group_of_servers: list, group: Group,
-              measure: Callable[[servers.Server], None]):
+              measure: Callable[[Server], None]):
         """measure(server) for each in turn, another one first in each round."""
         say(group.title)
         left = list(group_of_servers)
@@ -145,8 +167,16 @@ class Bench:
                     left.remove(server)
                 self.settle(server)
 
+    def warm_turns(self, runs: int, raw: Raw, caches: list, group: Group,
+                   measure: Callable[[Server], None]):
+        """turns() of the raw server and warm caches; one that has died meanwhile gets a new try."""
+        for cache in caches:
+            if not cache.process.running:
+                self.try_to(lambda: self.start_warm(cache), cache)
+        self.turns(runs, [raw, *caches], group, measure)
+
     @staticmethod
-    def settle(server: servers.Server):
+    def settle(server: Server):
         """The tail of one server's work may not fall into the next one's turn."""
         time.sleep(GAP_SECONDS)
         end = time.monotonic() + SETTLE_SECONDS

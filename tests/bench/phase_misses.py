@@ -13,6 +13,7 @@ from harness.httpclient import Connection
 from harness.net import until
 from objects import MIB
 from phase import FOLDER, GIB, Bench, Phase
+from server import Cache
 from table import BEST_PEER, YANTIAN, Budget, Row
 
 HERD = 64
@@ -25,7 +26,7 @@ LAYERS, AT_ONCE = 40, 6         # containerd fetches three to six layers of an i
 
 # -- near by ---------------------------------------------------------------------------------
 
-def store_one(cache: servers.Cache, thing: objects.Object) -> loads.Pulled:
+def store_one(cache: Cache, thing: objects.Object) -> loads.Pulled:
     """One client's pull, and the wait until the work of storing is done too."""
     got = loads.pull(cache.port, thing, seconds=COLD_SECONDS)
     until(lambda: cache.is_stored(thing), 60, f"{cache.name} to store it")

@@ -18,6 +18,8 @@ HOW = (
     "better of tcp_nopush on (nopush) and off, row by row. A budget is met or not by the medians "
     "of this run. Server CPU is of the server and its children, from /proc. Access logs are off "
     "unless a section says otherwise. All samples are in samples.json.")
+PROGRAMS = [["nginx", "-v"], ["varnishd", "-V"], ["traffic_server", "-V"],
+            ["docker-registry", "--version"], ["wrk", "-v"], ["h2load", "--version"]]
 
 
 def _processor() -> str:
@@ -36,10 +38,7 @@ def _machine() -> str:
     return "\n".join([
         f"- {os.cpu_count()} CPUs, {_processor()}, {memory:.0f} GiB of memory",
         f"- {kernel.sysname} {kernel.release} {kernel.machine}",
-        f"- {_version([yantian(), 'version'])}",
-        f"- {_version(['nginx', '-v'])}",
-        f"- {_version(['docker-registry', '--version'])}",
-        f"- {_version(['wrk', '-v'])}",
+        *(f"- {_version(argv)}" for argv in [[yantian(), "version"], *PROGRAMS]),
     ])
 
 

@@ -1,89 +1,29 @@
-"""The servers under test, all as caches of one upstream, each in a folder of its own."""
+"""The servers under test, all as caches of one upstream, each in a folder of its own.
+
+The peers' configurations are in peers/: each at the best setting that we know. The programs are Debian's
+and run as processes of ours; the services that their packages bring are not used.
+"""
 
 import getpass
 import json
-import shutil
+import os
 import string
 from pathlib import Path
 
-import proc
 from harness import config
-from harness.net import accepts, free_port
-from harness.paths import BUILD, yantian
-from harness.process import Process
+from harness.net import free_port
+from harness.paths import yantian
+from harness.process import Process, run
 from harness.registry import Registry
 from objects import Object
+from server import Cache, Server
 
-HERE = Path(__file__).resolve().parent
-START_SECONDS = 15
-STOP_SECONDS = 45
-
-
-class Server:
-    """One program; a subclass says how it is started."""
-    name: str
-    is_peer = False             # a cache that others use
-
-    def __init__(self, folder: Path, argv: list):
-        self.process = Process(self.name, argv, folder)
-
-    def start(self) -> "Server":
-        self.process.start()
-        self.process.wait_ready(lambda: accepts(self.port), START_SECONDS)
-        return self
-
-    def stop(self):
-        if self.process.running:
-            self.process.stop(STOP_SECONDS)
-
-    def pids(self) -> list[int]:
-        return proc.tree(self.process.pid)
-
-    def cpu_seconds(self) -> float:
-        return proc.cpu_seconds(self.pids())
-
-    def memory(self) -> proc.Memory:
-        return proc.memory(self.pids())
-
-    def written_bytes(self) -> int:
-        return proc.written_bytes(self.pids())
+PEERS = Path(__file__).resolve().parent / "peers"
 
 
-class Raw(Server):
-    """The limit: a fixed answer and nothing else. It serves one object, whatever is asked."""
-    name = "raw"
-
-    def __init__(self, folder: Path, thing: Object):
-        folder.mkdir(parents=True, exist_ok=True)
-        self.port = free_port()
-        head = folder / "head"
-        head.write_bytes(self.head(thing))
-        super().__init__(folder, [BUILD / "bench" / "raw", self.port, head, thing.path])
-
-    @staticmethod
-    def head(thing: Object) -> bytes:
-        lines = ["HTTP/1.1 200 OK", "Date: Sun, 22 Nov 2026 21:30:00 GMT",
-                 f"Content-Length: {thing.size}", f"Content-Type: {thing.media_type}",
-                 f"Docker-Content-Digest: {thing.digest}", f'ETag: "{thing.digest}"']
-        return "\r\n".join([*lines, "", ""]).encode()
-
-
-class Cache(Server):
-    """A cache with storage of its own, which survives a stop."""
-
-    def __init__(self, folder: Path, argv: list):
-        self.storage = folder / "storage"
-        self.storage.mkdir(parents=True, exist_ok=True)
-        super().__init__(folder, argv)
-
-    def empty(self):
-        """Forget all that is stored; only while it is stopped."""
-        shutil.rmtree(self.storage)
-        self.storage.mkdir()
-
-    def is_stored(self, thing: Object) -> bool:
-        """After the answer is out: is the work of storing it done too?"""
-        return True
+def fill_template(name: str, to: Path, **values):
+    """A file of peers/, with the values of this run."""
+    to.write_text(string.Template((PEERS / name).read_text()).substitute(values))
 
 
 class Yantian(Cache):
@@ -110,19 +50,16 @@ class Yantian(Cache):
 
 
 class Nginx(Cache):
-    is_peer = True
-
     def __init__(self, folder: Path, upstream: Registry, access_log: bool, tcp_nopush: bool):
         self.name = "nginx nopush" if tcp_nopush else "nginx"
         self.port = free_port()
         file = folder / "nginx.conf"
         super().__init__(folder, ["nginx", "-c", file, "-g", "daemon off;"])
-        template = string.Template((HERE / "peers" / "nginx.conf").read_text())
-        file.write_text(template.substitute(
-            user=getpass.getuser(), folder=folder, storage=self.storage, port=self.port,
-            upstream_port=upstream.port, tcp_nopush="on" if tcp_nopush else "off",
+        fill_template(
+            "nginx.conf", file, user=getpass.getuser(), folder=folder, storage=self.storage,
+            port=self.port, upstream_port=upstream.port, tcp_nopush="on" if tcp_nopush else "off",
             access_log=f"{folder}/access.log combined buffer=64k flush=1s" if access_log
-            else "off"))
+            else "off")
 
 
 class Files(Server):
@@ -135,9 +72,8 @@ class Files(Server):
             place.mkdir(parents=True, exist_ok=True)
         file = folder / "nginx.conf"
         super().__init__(folder, ["nginx", "-c", file, "-g", "daemon off;"])
-        template = string.Template((HERE / "peers" / "files.conf").read_text())
-        file.write_text(template.substitute(user=getpass.getuser(), folder=folder, root=root,
-                                            port=self.port))
+        fill_template("files.conf", file, user=getpass.getuser(), folder=folder, root=root,
+                      port=self.port)
 
     @property
     def url(self) -> str:
@@ -147,7 +83,7 @@ class Files(Server):
 class ProxyRegistry(Cache):
     """The reference registry as a pull-through cache."""
     name = "registry"
-    is_peer = True
+    asks_for_tags = True
 
     def __init__(self, folder: Path, upstream: Registry, access_log: bool):
         self.port = free_port()
@@ -164,9 +100,75 @@ class ProxyRegistry(Cache):
         }, indent=1))
 
 
-def caches(folder: Path, upstream: Registry, access_log: bool = False) -> list[Cache]:
-    """Yantian and its peers; the same folder gives them the same storage again."""
-    return [Yantian(folder / "yantian", upstream, access_log),
+class Varnish(Cache):
+    """Holds bodies in memory (malloc), which is its fastest storage; a stop loses them."""
+    name = "varnish"
+    # Threads for all connections of the largest row; no queue bounds what waits for one.
+    CROWD = {"thread_pools": 2, "thread_pool_min": 600, "thread_queue_limit": 10000}
+    LEAN = {"thread_pools": 2, "thread_queue_limit": 10000}
+
+    def __init__(self, folder: Path, upstream: Registry, access_log: bool, lean: bool):
+        self.port = free_port()
+        work, file = folder / "work", folder / "varnish.vcl"
+        parameters = {**(self.LEAN if lean else self.CROWD), "timeout_idle": 300}
+        if not access_log:
+            parameters["vsl_mask"] = ",".join(f"-{tag}" for tag in self.log_tags())
+        options = [word for key, value in parameters.items() for word in ("-p", f"{key}={value}")]
+        super().__init__(folder, ["varnishd", "-F", "-j", "none", "-n", work, "-f", file,
+                                  "-a", f"127.0.0.1:{self.port}", "-s", "malloc,2G", *options])
+        self.logger = Process("varnishncsa", ["varnishncsa", "-n", work, "-w",
+                                              folder / "access.log"], folder) \
+            if access_log else None
+        fill_template("varnish.vcl", file, upstream_port=upstream.port)
+
+    @staticmethod
+    def log_tags() -> list[str]:
+        """All kinds of records of the log in memory, which costs time even if nobody reads it."""
+        lines = run(["varnishd", "-x", "vsl"]).stdout.splitlines()
+        return [title.split()[0] for title, line in zip(lines, lines[1:])
+                if line and not line.strip("-")]
+
+    def start(self) -> "Varnish":
+        super().start()
+        if self.logger:
+            self.logger.start()
+        return self
+
+    def stop(self):
+        if self.logger and self.logger.running:
+            self.logger.stop()
+        super().stop()
+
+    def pids(self) -> list[int]:
+        more = [self.logger.pid] if self.logger and self.logger.running else []
+        return super().pids() + more
+
+
+class TrafficServer(Cache):
+    """Apache Traffic Server; its RAM cache holds all objects of the benchmark."""
+    name = "trafficserver"
+
+    def __init__(self, folder: Path, upstream: Registry, access_log: bool, lean: bool):
+        self.port = free_port()
+        settings = folder / "etc"
+        for place in (settings, folder / "log", folder / "state"):
+            place.mkdir(parents=True, exist_ok=True)
+        super().__init__(folder, ["traffic_server", f"--run-root={settings / 'runroot.yaml'}"])
+        for file in (PEERS / "trafficserver").iterdir():
+            fill_template(f"trafficserver/{file.name}", settings / file.name, folder=folder,
+                          storage=self.storage, port=self.port, upstream_port=upstream.port,
+                          threads=os.cpu_count(), logging=2 if access_log else 0,
+                          ram_size="64M" if lean else "2G", ram_object="4M" if lean else "1G")
+
+
+def caches(folder: Path, upstream: Registry, access_log: bool = False, lean: bool = False,
+           nginx_only: bool = False) -> list[Cache]:
+    """Yantian and its peers; the same folder gives them the same storage again. lean: set for
+    little memory, where that differs from what is fastest."""
+    near = [Yantian(folder / "yantian", upstream, access_log),
             Nginx(folder / "nginx-nopush", upstream, access_log, True),
-            Nginx(folder / "nginx", upstream, access_log, False),
-            ProxyRegistry(folder / "registry", upstream, access_log)]
+            Nginx(folder / "nginx", upstream, access_log, False)]
+    return near if nginx_only else [
+        *near, Varnish(folder / "varnish", upstream, access_log, lean),
+        TrafficServer(folder / "trafficserver", upstream, access_log, lean),
+        ProxyRegistry(folder / "registry", upstream, access_log)]
