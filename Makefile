@@ -104,8 +104,8 @@ BUILD_PACKAGES := gcc libc6-dev make pkg-config libevent-dev libcurl4-openssl-de
                   libyajl-dev libyaml-dev libssl-dev zlib1g-dev
 # The last line is what the container image is built from; a test builds it without any network.
 TEST_PACKAGES  := openssl libcmocka-dev clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev git \
-                  python3 python3-venv docker-registry docker.io containerd runc crun skopeo \
-                  podman busybox-static debootstrap apache2-utils iproute2 iptables nginx-light \
+                  python3 python3-venv valgrind strace docker-registry docker.io containerd runc crun \
+                  skopeo podman busybox-static debootstrap apache2-utils iproute2 iptables nginx-light \
                   wrk ca-certificates libevent-core-2.1-7 libcurl4 liblmdb0 libyajl2 libyaml-0-2 libssl3 \
                   zlib1g
 SUDO           := $(if $(filter-out 0,$(shell id -u)),sudo)
@@ -192,16 +192,20 @@ FUZZ_NAMES := $(FUZZ_SRC:tests/fuzz/%.c=%)
 # $(1): variant. The programs that test the C code directly.
 programs = $(UNIT_NAMES:%=build/$(1)/unit/%) $(FUZZ_NAMES:%=build/$(1)/replay/%)
 
-.PHONY: unit test check demo bench bench-quick asan tsan
+.PHONY: unit test check guard demo bench bench-quick asan tsan
 unit: $(call programs,asan) ## unit tests and corpora under ASan and UBSan
 	tests/run unit replay
 
 test: deps-test ## install what the tests need and run all of them
 	@$(MAKE) --no-print-directory build/yantian $(call programs,asan)
-	tests/run unit replay e2e
+	tests/run unit replay e2e guard
 
 check: build/yantian $(call programs,asan) build/venv/.made ## the quick half: under a minute
 	CHECK=1 tests/run --quick unit replay e2e
+
+guard: test-packages ## instructions and system calls of a hit, beside a baseline
+	@$(MAKE) --no-print-directory build/yantian
+	tests/run guard
 
 demo: deps-test ## the main job on a machine with no way out
 	@$(MAKE) --no-print-directory build/yantian

@@ -37,7 +37,9 @@ def parse_log_line(line: str) -> dict | None:
 class Daemon:
     """One daemon with its own folder, ports and storage."""
 
-    def __init__(self, folder: Path, settings: dict, port: int = 0, host: str = "127.0.0.1"):
+    def __init__(self, folder: Path, settings: dict, port: int = 0, host: str = "127.0.0.1",
+                 under: tuple = ()):
+        """under: the words of a program that runs the daemon, a profiler or a tracer."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.port = port or free_port()
@@ -51,8 +53,8 @@ class Daemon:
         self.settings = configs.merge(configs.merge(configs.DEFAULTS, own), settings)
         self.config_file = folder / "yantian.yaml"
         self.write_config()
-        self.process = Process("yantian", [yantian(), "serve", "-c", self.config_file], folder,
-                               env=_SANITIZER_ENV)
+        self.process = Process("yantian", [*under, yantian(), "serve", "-c", self.config_file],
+                               folder, env=_SANITIZER_ENV)
 
     def write_config(self):
         self.config_file.write_text(configs.to_yaml(self.settings))
