@@ -25,3 +25,8 @@ int64_t clock_wall_ms(void)
 {
     return now_ms(CLOCK_REALTIME);
 }
+
+int64_t clock_wall_s(void)
+{
+    return time(NULL);
+}

@@ -1,9 +1,11 @@
 /* The one user of libcrypto's hashes. */
+#define OPENSSL_SUPPRESS_DEPRECATED /* see sha256 */
 #include "base/digest.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/sha.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -33,7 +35,6 @@ enum { ALGO_COUNT = sizeof algo_rows / sizeof algo_rows[0] };
  */
 static pthread_once_t fetch_once = PTHREAD_ONCE_INIT;
 static EVP_MD *fetched[ALGO_COUNT];
-static pthread_key_t own_context; /* one for each thread, for hashes of one piece */
 
 /* libcrypto fails here only when memory is out or it is not installed whole. */
 static void require(bool ok)
@@ -42,14 +43,8 @@ static void require(bool ok)
         abort();
 }
 
-static void free_context(void *context)
-{
-    EVP_MD_CTX_free(context);
-}
-
 static void fetch_algorithms(void)
 {
-    require(pthread_key_create(&own_context, free_context) == 0);
     for (int i = DIGEST_NONE + 1; i < ALGO_COUNT; i++)
         fetched[i] = EVP_MD_fetch(NULL, algo_rows[i].crypto_name, NULL);
     require(fetched[DIGEST_SHA256] && fetched[DIGEST_SHA512]);
@@ -422,26 +417,16 @@ void hasher_digest(const struct hasher *h, enum digest_algo algo, struct digest 
     require(EVP_DigestFinal_ex(h->scratch, out->bytes, NULL) == 1);
 }
 
-/* Each request needs a key: a context made anew would cost as much as the hashing. */
-static EVP_MD_CTX *thread_context(void)
-{
-    EVP_MD_CTX *context = pthread_getspecific(own_context);
-
-    if (!context) {
-        context = new_context();
-        require(pthread_setspecific(own_context, context) == 0);
-    }
-    return context;
-}
-
+/*
+ * Each request needs a key. The old interface hashes on the stack; the other one allocates for each
+ * hash, which costs as much as the hashing.
+ */
 void sha256(const void *p, size_t n, unsigned char out[SHA256_BYTES])
 {
-    const EVP_MD *md = md_of(DIGEST_SHA256);
-    EVP_MD_CTX *context = thread_context();
+    SHA256_CTX context;
 
-    require(EVP_DigestInit_ex2(context, md, NULL) == 1);
-    require(EVP_DigestUpdate(context, p, n) == 1);
-    require(EVP_DigestFinal_ex(context, out, NULL) == 1);
+    require(SHA256_Init(&context) == 1 && SHA256_Update(&context, p, n) == 1 &&
+            SHA256_Final(out, &context) == 1);
 }
 
 void hmac_sha256(const unsigned char key[SHA256_BYTES], struct slice text,

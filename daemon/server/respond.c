@@ -10,7 +10,7 @@ enum { HEAD_ROOM = 1024, BOUNDARY_LENGTH = 24, JOINED_MAX = 4096 };
 
 static struct slice date_now(struct server_worker *w)
 {
-    int64_t second = clock_wall_ms() / 1000;
+    int64_t second = clock_wall_s();
     if (second != w->date_second) {
         http_date_format(second, w->date);
         w->date_second = second;
