@@ -108,14 +108,19 @@ char *arena_strdup(struct arena *a, struct slice s)
 
 struct slice arena_printf(struct arena *a, const char *fmt, ...)
 {
+    size_t room = (size_t)(a->end - a->next);
     va_list args;
 
+    /* Where it will most likely stand; if it fits, it need not be written again. */
     va_start(args, fmt);
-    int n = vsnprintf(NULL, 0, fmt, args);
+    int n = vsnprintf(room ? a->next : NULL, room, fmt, args);
     va_end(args);
+    bool fits = n >= 0 && (size_t)n < room;
     char *p = n < 0 ? NULL : arena_alloc(a, (size_t)n + 1);
     if (!p)
         return slice_of(NULL, 0);
+    if (fits)
+        return slice_of(p, (size_t)n);
     va_start(args, fmt);
     vsnprintf(p, (size_t)n + 1, fmt, args);
     va_end(args);

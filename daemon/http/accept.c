@@ -1,5 +1,7 @@
 #include "http/request.h"
 
+#include <assert.h>
+
 #include "chars.h"
 
 enum { QUALITY_MAX = 1000 };
@@ -70,11 +72,24 @@ static int match_range(struct slice range, bool has_params, struct slice type)
 }
 
 struct accept_search {
-    struct slice type;
-    bool given; /* the field has a member at all */
-    int match;  /* the closest so far decides (RFC 9110 section 12.5.1) */
-    unsigned quality;
+    const struct slice *types;
+    size_t n;
+    unsigned *qualities;
+    int matches[ACCEPT_TYPES_MAX]; /* the closest so far decides */
+    bool given;                    /* the field has a member at all */
 };
+
+static void judge_type(struct accept_search *search, size_t i, struct slice range,
+                       struct member_tail tail)
+{
+    int match = match_range(range, tail.has_params, search->types[i]);
+
+    if (match == MATCH_NONE || match < search->matches[i])
+        return;
+    if (match > search->matches[i] || tail.quality > search->qualities[i])
+        search->qualities[i] = tail.quality;
+    search->matches[i] = match;
+}
 
 static bool accept_member(void *arg, struct slice member)
 {
@@ -84,32 +99,23 @@ static bool accept_member(void *arg, struct slice member)
     if (!http_params_next(&member, &range))
         return true;
     struct member_tail tail = read_tail(member);
-    int match = match_range(range, tail.has_params, search->type);
     search->given = true;
-    if (match == MATCH_NONE || match < search->match)
-        return true;
-    if (match > search->match || tail.quality > search->quality)
-        search->quality = tail.quality;
-    search->match = match;
+    for (size_t i = 0; i < search->n; i++)
+        judge_type(search, i, range, tail);
     return true;
 }
 
-static struct accept_search search_accept(const struct http_fields *f, struct slice type)
+void http_accept_qualities(const struct http_fields *f, const struct slice *types, size_t n,
+                           unsigned *qualities)
 {
-    struct accept_search search = {.type = type};
+    struct accept_search search = {.types = types, .n = n, .qualities = qualities};
+
+    assert(n <= ACCEPT_TYPES_MAX);
+    for (size_t i = 0; i < n; i++)
+        qualities[i] = 0;
     http_fields_each_element(f, HF_ACCEPT, accept_member, &search);
-    return search;
-}
-
-bool http_accepts(const struct http_fields *f, struct slice type)
-{
-    return search_accept(f, type).quality > 0;
-}
-
-unsigned http_accept_quality(const struct http_fields *f, struct slice type)
-{
-    struct accept_search search = search_accept(f, type);
-    return search.given ? search.quality : QUALITY_MAX;
+    for (size_t i = 0; i < n && !search.given; i++)
+        qualities[i] = QUALITY_MAX;
 }
 
 /* --- Accept-Encoding --- */

@@ -209,10 +209,10 @@ static struct plan *new_packument(const struct request *r, const struct form *fo
 /* A client that has no preference gets the whole: so do registries. */
 static const struct form *wanted_form(const struct http_fields *fields)
 {
-    return http_accept_quality(fields, document_types[0]) >
-                   http_accept_quality(fields, document_types[1])
-               ? &abbreviated
-               : &full;
+    unsigned qualities[2];
+
+    http_accept_qualities(fields, document_types, 2, qualities);
+    return qualities[0] > qualities[1] ? &abbreviated : &full;
 }
 
 /* Made from its source; the tarballs' links are what has to be written anew. */

@@ -227,14 +227,16 @@ static bool set_negotiation(struct plan *plan, struct arena *a, const struct htt
 {
     struct slice *taken = arena_alloc(a, CLIENT_TYPES * sizeof *taken);
     struct slice accept = SLICE("");
+    unsigned qualities[CLIENT_TYPES];
     size_t count = 0;
 
     if (!taken)
         return false;
+    http_accept_qualities(fields, manifest_types, CLIENT_TYPES, qualities);
     for (size_t i = 0; i < CLIENT_TYPES; i++) {
         if (i == MODERN_TYPES)
             plan->accepted_count = count;
-        if (http_accepts(fields, manifest_types[i]))
+        if (qualities[i] > 0)
             taken[count++] = manifest_types[i];
     }
     plan->accepted = taken;

@@ -246,17 +246,6 @@ static bool set_page(struct plan *plan, struct arena *a, const struct plan_input
     return plan->fields.p != NULL;
 }
 
-static unsigned best_quality(const struct http_fields *fields, const struct slice *types, size_t n)
-{
-    unsigned best = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        unsigned quality = http_accept_quality(fields, types[i]);
-        best = quality > best ? quality : best;
-    }
-    return best;
-}
-
 /*
  * JSON for who prefers it, else HTML, also for who takes neither. The three names of HTML are one
  * to a client. JSON alone is asked for by who takes nothing else; what the upstream answers to
@@ -265,12 +254,17 @@ static unsigned best_quality(const struct http_fields *fields, const struct slic
 static struct plan *negotiated_source(const struct plan_input *in, struct arena *a,
                                       const struct page_kind *kind)
 {
-    static const struct slice json[] = {SLICE(PYPI_JSON), SLICE(PYPI_LATEST_JSON)};
-    static const struct slice html[] = {SLICE("text/html"), SLICE(PYPI_HTML),
-                                        SLICE(PYPI_LATEST_HTML)};
-    const struct http_fields *fields = &in->request->fields;
-    unsigned json_quality = best_quality(fields, json, sizeof json / sizeof json[0]);
-    unsigned html_quality = best_quality(fields, html, sizeof html / sizeof html[0]);
+    enum { JSON_NAMES = 2, ALL_NAMES = 5 };
+    static const struct slice names[ALL_NAMES] = {SLICE(PYPI_JSON), SLICE(PYPI_LATEST_JSON),
+                                                  SLICE("text/html"), SLICE(PYPI_HTML),
+                                                  SLICE(PYPI_LATEST_HTML)};
+    unsigned qualities[ALL_NAMES], json_quality = 0, html_quality = 0;
+
+    http_accept_qualities(&in->request->fields, names, ALL_NAMES, qualities);
+    for (size_t i = 0; i < ALL_NAMES; i++) {
+        unsigned *best = i < JSON_NAMES ? &json_quality : &html_quality;
+        *best = qualities[i] > *best ? qualities[i] : *best;
+    }
     struct plan *s = new_simple_source(in, a, kind, json_quality > html_quality);
 
     if (s && json_quality > 0 && html_quality == 0) {

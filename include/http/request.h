@@ -87,18 +87,16 @@ struct slice http_query_get(struct slice query, struct slice name);
 /* Percent-decodes into the arena; p == NULL for a bad escape or when the arena is full. */
 struct slice http_percent_decode(struct arena *a, struct slice s);
 
-/*
- * Does Accept name media type `type`, or a wildcard over it, with q > 0? The closest member
- * decides: q=0 on the type itself outdoes a wildcard. Without Accept: false, the caller knows what
- * that means. `type` has no parameters.
- */
-bool http_accepts(const struct http_fields *f, struct slice type);
+enum { ACCEPT_TYPES_MAX = 8 };
 
 /*
- * How much the client wants media type `type`, from 0 (not at all) to 1000: the weight of the
- * closest member of Accept (RFC 9110 section 12.5.1), 1000 when there is no Accept or it is empty.
+ * How much the client wants each of n media types (ACCEPT_TYPES_MAX at most; without parameters),
+ * from 0 (not at all) to 1000: the weight of the closest member of Accept (RFC 9110 section
+ * 12.5.1), so that q=0 on the type itself outdoes a wildcard. 1000 each when there is no Accept or
+ * it is empty.
  */
-unsigned http_accept_quality(const struct http_fields *f, struct slice type);
+void http_accept_qualities(const struct http_fields *f, const struct slice *types, size_t n,
+                           unsigned *qualities);
 
 /*
  * Does the client take a gzip-coded answer, and not rather one without any coding? RFC 9110 section

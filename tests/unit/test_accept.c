@@ -4,6 +4,13 @@
 
 #define INDEX "application/vnd.oci.image.index.v1+json"
 
+static unsigned quality(const struct http_fields *f, struct slice type)
+{
+    unsigned result = QUALITY_MAX + 1;
+    http_accept_qualities(f, &type, 1, &result);
+    return result;
+}
+
 struct accept_row {
     const char *lines[2];
     bool accepted;
@@ -13,8 +20,8 @@ static void test_accepts(void **state)
 {
     (void)state;
     static const struct accept_row rows[] = {
-        {{NULL}, false},
-        {{""}, false},
+        {{NULL}, true},
+        {{""}, true},
         {{INDEX}, true},
         {{"APPLICATION/vnd.oci.image.INDEX.v1+json"}, true},
         {{"text/html, " INDEX ";q=0.1"}, true},
@@ -56,7 +63,7 @@ static void test_accepts(void **state)
         for (int line = 0; line < 2 && rows[i].lines[line]; line++)
             assert_true(
                 http_fields_add(&f, &a, 9, SLICE("Accept"), slice_str(rows[i].lines[line])));
-        if (http_accepts(&f, SLICE(INDEX)) != rows[i].accepted)
+        if ((quality(&f, SLICE(INDEX)) > 0) != rows[i].accepted)
             fail_msg("row %zu (%s) is judged wrong", i, rows[i].lines[0]);
         arena_reset(&a);
     }
@@ -79,9 +86,27 @@ static unsigned quality_of(const char *const lines[2], struct slice type)
     test_arena(&a);
     for (int line = 0; line < 2 && lines[line]; line++)
         assert_true(http_fields_add(&f, &a, 9, SLICE("Accept"), slice_str(lines[line])));
-    unsigned quality = http_accept_quality(&f, type);
+    unsigned result = quality(&f, type);
     arena_reset(&a);
-    return quality;
+    return result;
+}
+
+/* Each type is judged by itself, whatever stands beside it. */
+static void test_several_types_at_once(void **state)
+{
+    (void)state;
+    static const struct slice types[] = {SLICE("a/x"), SLICE("b/y"), SLICE("a/z"), SLICE("c/c")};
+    unsigned got[4];
+    struct arena a;
+    struct http_fields f = {0};
+    test_arena(&a);
+    assert_true(http_fields_add(&f, &a, 9, SLICE("Accept"), SLICE("a/*;q=0.5, b/y;q=0.2, a/z")));
+    http_accept_qualities(&f, types, 4, got);
+    assert_int_equal(got[0], 500);
+    assert_int_equal(got[1], 200);
+    assert_int_equal(got[2], 1000);
+    assert_int_equal(got[3], 0);
+    arena_reset(&a);
 }
 
 static void test_quality(void **state)
@@ -227,9 +252,8 @@ static void test_accepts_gzip(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_accepts),
-        cmocka_unit_test(test_quality),
-        cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_accepts),      cmocka_unit_test(test_several_types_at_once),
+        cmocka_unit_test(test_quality),      cmocka_unit_test(test_weights),
         cmocka_unit_test(test_accepts_gzip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
