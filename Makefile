@@ -108,9 +108,11 @@ TEST_PACKAGES  := openssl libcmocka-dev clang-14 clang-format-14 clang-tidy-14 l
                   skopeo podman busybox-static debootstrap apache2-utils iproute2 iptables nginx-light \
                   wrk ca-certificates libevent-core-2.1-7 libcurl4 liblmdb0 libyajl2 libyaml-0-2 libssl3 \
                   zlib1g
+# The peers that only the benchmark has, and a load tool.
+BENCH_PACKAGES := varnish trafficserver nghttp2-client
 SUDO           := $(if $(filter-out 0,$(shell id -u)),sudo)
 
-# $(1): packages; apt is asked only when one is missing.
+# $(1): packages; apt is asked only when one is missing. $(2): what to do then, if anything.
 define install_packages
 @missing=$$(for p in $(1); do \
     dpkg-query -W -f='$${Status}\n' $$p 2>/dev/null | grep -q '^install ok installed' || echo $$p; \
@@ -118,11 +120,19 @@ done); \
 if [ -n "$$missing" ]; then \
     $(SUDO) apt-get update -qq && \
     $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-        -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 $$missing; \
+        -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 $$missing $(if $(2),&& $(2)); \
 fi
 endef
 
-.PHONY: deps test-packages deps-test
+# Of $$missing: the benchmark starts its servers itself, and nobody asked for a service.
+define disable_services
+if [ -d /run/systemd/system ]; then \
+    dpkg -L $$missing | sed -n 's|.*/systemd/system/\([^/]*[.]service\)$$|\1|p' | \
+        xargs -r $(SUDO) systemctl disable --now --quiet; \
+fi
+endef
+
+.PHONY: deps test-packages deps-test deps-bench
 deps: ## install what the build needs
 	$(call install_packages,$(BUILD_PACKAGES))
 
@@ -132,6 +142,9 @@ test-packages: deps
 TEST_TOOLS := $(patsubst %,build/%/.made,venv pypi npm-tools http-cache-tests)
 
 deps-test: test-packages $(TEST_TOOLS) ## install what tests and lint need
+
+deps-bench: deps-test ## install what the benchmarks need
+	$(call install_packages,$(BENCH_PACKAGES),$(disable_services))
 
 build/venv/.made: tests/e2e/requirements.txt | test-packages
 	$(PYTHON) -m venv --clear build/venv
@@ -217,11 +230,11 @@ build/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(YT_CFLAGS) $(CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(DEP_LIBS)
 
-bench: deps-test ## the benchmarks, beside nginx and the reference registry
+bench: deps-bench ## the benchmarks beside five peers, with plots: build/bench/report.md
 	@$(MAKE) --no-print-directory build/yantian $(BENCH_TOOLS)
 	build/venv/bin/python tests/bench/bench.py
 
-bench-quick: deps-test ## the same, shorter: to see that they work
+bench-quick: deps-bench ## the main rows beside nginx, in three minutes
 	@$(MAKE) --no-print-directory build/yantian $(BENCH_TOOLS)
 	build/venv/bin/python tests/bench/bench.py --quick
 

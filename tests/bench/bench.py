@@ -57,7 +57,7 @@ def measure(quick: bool, phases: list[Phase]) -> tuple[str, bool]:
             phase.run(bench)
     shutil.rmtree(FOLDER / "run")
     sound = all(server != YANTIAN for server, _ in bench.table.failures)
-    return report.write(bench, load_before, time.monotonic() - begin), sound
+    return report.write(bench, phases, load_before, time.monotonic() - begin), sound
 
 
 def end(*_):

@@ -1,9 +1,9 @@
 """The load tools: wrk, h2load, our own pull, idle connections.
 
-wrk is the cheapest for small answers: 8.8 µs of its own for each, h2load 9.7. For 1 MiB h2load is (215 µs
-against 260), and it can ask for a number of bodies where wrk only knows seconds: it takes the big ones.
-pull is for what neither can: the time of the first byte, digests, slow readers, one body for each of a
-herd.
+wrk is the cheapest for small answers: 8.8 µs of its own for each, h2load 9.7. For 1 MiB h2load is
+(215 µs against 260), and it can ask for a number of bodies where wrk only knows seconds: it takes
+the big ones. pull is for what neither can: the time of the first byte, digests, slow readers, one
+body for each of a herd.
 """
 
 import json

@@ -1,12 +1,12 @@
 """What the phases of the benchmark share: servers, warm caches, turns.
 
-A phase measures some loads and adds their rows to a section of the table. To add one, write a module
-phase_NAME.py with a list
+A phase measures some loads and adds their rows to a section of the table. To add one, write a
+module phase_NAME.py with a list
 
     PHASES = [Phase("packument", "Packuments", run, quick=False, note="wrk drives ...")]
 
-of one or several phases, import it in bench.py and put it into bench.MODULES, where the order is. `run`
-gets a Bench and does
+of one or several phases, import it in bench.py and put it into bench.MODULES, where the order is.
+`run` gets a Bench and does
 
     group = bench.table.group("7 MB packument, 16 clients")
     rate = group.row("requests/s", more_is_better=True, budget=Budget(1, "nginx"))
@@ -14,11 +14,11 @@ gets a Bench and does
     bench.turns(bench.scale.hits, servers, group, measure)
 
 where measure(server) makes one run of one server and adds a sample to each row of the group under
-server.name. Which servers take part is the phase's choice: a column is shown where a row has samples
-of it, and "the best peer" is the best of the peers that were measured in that row. A server that fails
-(FAILURES) loses its cells of the group and is listed; the others go on. With `plots` a phase also draws:
-a function from the Table to a list of plots (plots.py). `note` says how it is measured and by which load
-tool, where HOW in report.py does not.
+server.name. Which servers take part is the phase's choice: a column is shown where a row has
+samples of it, and "the best peer" is the best of the peers that were measured in that row. A server
+that fails (FAILURES) loses its cells of the group and is listed; the others go on. `note` says how
+it is measured and by which load tool, where HOW in report.py does not. With `plots` a phase also
+draws: a function from the Table to a list of plots (plots.py).
 """
 
 import os

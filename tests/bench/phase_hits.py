@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import loads
 from phase import GIB, Bench, Phase
-from table import BEST_PEER, Budget
+from plots import Plot, plot
+from table import BEST_PEER, Budget, Table
 
 H2LOAD_SIZES = ("1 MiB",)       # see loads.py
+BODIES_MIN = 3                  # of 512 MiB in one run
 LIKE_NGINX, LIKE_THE_BEST = Budget(1, "nginx"), Budget(1, BEST_PEER)
 
 
@@ -70,7 +72,7 @@ def small_hit(bench: Bench, caches: list, hit: SmallHit):
         bench.warm_turns(bench.scale.hits, raw, caches, group, measure)
 
 
-def big_hit(bench: Bench, caches: list, runs: int, connections: int, bodies: int):
+def big_hit(bench: Bench, caches: list, runs: int, connections: int):
     thing = bench.things["512 MiB"]
     clients = "1 client" if connections == 1 else f"{connections} clients"
     group = bench.table.group(f"512 MiB hit, {clients}")
@@ -79,7 +81,7 @@ def big_hit(bench: Bench, caches: list, runs: int, connections: int, bodies: int
 
     def measure(server):
         before = server.cpu_seconds()
-        got = loads.h2load(server.port, thing, connections, "-n", bodies)
+        got = loads.h2load(server.port, thing, connections, "-n", max(connections, BODIES_MIN))
         cpu.add(server.name, (server.cpu_seconds() - before) / (got.count * thing.size / GIB))
         rate.add(server.name, got.per_second * thing.size / 1e9)
     with bench.raw(thing) as raw:
@@ -90,8 +92,9 @@ def hits(bench: Bench):
     with bench.warm_caches() as caches:
         for hit in ALL_HITS if bench.scale.all_rows else QUICK_HITS:
             small_hit(bench, caches, hit)
-        big_hit(bench, caches, bench.scale.hits, connections=1, bodies=4)
-        big_hit(bench, caches, bench.scale.crowd, connections=16, bodies=16)
+        big_hit(bench, caches, bench.scale.hits, connections=1)
+        if bench.scale.all_rows:
+            big_hit(bench, caches, bench.scale.crowd, connections=16)
 
 
 def logged_hits(bench: Bench):
@@ -100,10 +103,35 @@ def logged_hits(bench: Bench):
             small_hit(bench, caches, hit)
 
 
+def hit_plots(table: Table) -> list[Plot]:
+    by_connections = [(f"{hit.connections:,}", hit.title)
+                      for hit in ALL_HITS if hit.thing == "manifest"]
+    by_size = [(hit.thing, hit.title)
+               for hit in ALL_HITS if hit.connections == 64 and hit.thing != "tag"]
+
+    def rows(titles: list[tuple[str, str]], part: str):
+        return [(label, table.find(title, part)) for label, title in titles]
+    return [
+        *plot("hits-by-connections", "Small manifest hits by number of connections",
+              "keep-alive connections", rows(by_connections, ""), "requests/s", lines=True),
+        *plot("hits-p99", "Small manifest hits: the slowest of a hundred",
+              "keep-alive connections", rows(by_connections, "p99"), "p99, ms", lines=True,
+              logarithmic=True),
+        *plot("hits-cpu", "Small manifest hits: what they cost the server",
+              "keep-alive connections", rows(by_connections, "server CPU"), "µs per request",
+              lines=True, logarithmic=True),
+        *plot("hits-by-size", "Hits by size of the body", "body, 64 keep-alive connections",
+              rows(by_size, ""), "requests/s", logarithmic=True),
+        *plot("hits-big", "Hits of 512 MiB", "at once",
+              [(clients, table.find(f"512 MiB hit, {clients}"))
+               for clients in ("1 client", "16 clients")], "GB/s"),
+    ]
+
+
 NOTE = ("wrk drives the small ones, h2load (HTTP/1.1) the 1 MiB and 512 MiB ones: of the two tools "
         "each costs less of the CPUs there, and only h2load counts whole big bodies.")
 LOG_NOTE = ("As above, but every cache writes a line for each request (raw does not): nginx in "
             "buffers of 64 KiB, which is its best; varnish by varnishncsa, whose CPU counts.")
 
-PHASES = [Phase("hits", "Hits", hits, quick=True, note=NOTE),
+PHASES = [Phase("hits", "Hits", hits, quick=True, note=NOTE, plots=hit_plots),
           Phase("logged", "Hits, access logs on", logged_hits, note=LOG_NOTE)]

@@ -7,9 +7,10 @@ import re
 import time
 from pathlib import Path
 
+import plots
 from harness.paths import yantian
 from harness.process import run
-from phase import FOLDER, GIB, Bench
+from phase import FOLDER, GIB, Bench, Phase
 
 HOW = (
     "Medians, in parentheses the least and the most. The servers take turns, with a gap between "
@@ -42,20 +43,26 @@ def _machine() -> str:
     ])
 
 
-def text(bench: Bench, load_before: float, seconds: float) -> str:
-    load = f"Load average before: {load_before:.2f}. Took {seconds:.0f} s."
+def _text(bench: Bench, images: list[str], load_before: float, seconds: float) -> str:
+    scale = bench.scale
+    load = (f"Runs of each server: hits {scale.hits}, crowds on big bodies {scale.crowd}, misses "
+            f"{scale.cold}, herds {scale.herd}, memory {scale.memory}. Load average before: "
+            f"{load_before:.2f}. Took {seconds:.0f} s.")
     parts = ["# Yantian beside its peers", time.strftime("%Y-%m-%d %H:%M"), _machine(), HOW, load,
              bench.table.markdown()]
     if bench.table.failures:
         failures = [f"- {server}, {why}" for server, why in bench.table.failures]
         parts += ["## Runs that failed and are not counted", "\n".join(failures)]
+    if images:
+        parts += ["## Plots", "\n\n".join(images)]
     return "\n\n".join(parts) + "\n"
 
 
-def write(bench: Bench, load_before: float, seconds: float) -> str:
-    """The text, which is also in report.md."""
-    page = text(bench, load_before, seconds)
-    (FOLDER / "report.md").write_text(page)
-    (FOLDER / "samples.json").write_text(json.dumps(bench.table.samples(), indent=1,
-                                                    ensure_ascii=False) + "\n")
-    return page
+def write(bench: Bench, phases: list[Phase], load_before: float, seconds: float) -> str:
+    """The text, which is also in report.md; the samples and the plots beside it."""
+    samples = json.dumps(bench.table.samples(), indent=1, ensure_ascii=False)
+    (FOLDER / "samples.json").write_text(samples + "\n")
+    drawn = [plot for phase in phases if phase.plots for plot in phase.plots(bench.table)]
+    text = _text(bench, plots.write(FOLDER, drawn), load_before, seconds)
+    (FOLDER / "report.md").write_text(text)
+    return text

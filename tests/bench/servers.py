@@ -1,7 +1,7 @@
 """The servers under test, all as caches of one upstream, each in a folder of its own.
 
-The peers' configurations are in peers/: each at the best setting that we know. The programs are Debian's
-and run as processes of ours; the services that their packages bring are not used.
+The peers' configurations are in peers/: each at the best setting that we know. The programs are
+Debian's and run as processes of ours; the services that their packages bring are not used.
 """
 
 import getpass

@@ -39,6 +39,15 @@ class Row:
         pick = max if self.more_is_better else min
         return pick(measured, key=self.median, default=None)
 
+    def columns(self) -> list[str]:
+        """The servers with figures: the limits, Yantian, its peers as they came."""
+        names = ["nginx" if name in NGINX else name for name in [*LIMITS, YANTIAN, *self.samples]]
+        return [name for name in dict.fromkeys(names) if self.column(name)]
+
+    def column(self, name: str) -> list[float]:
+        """The samples of a server; of nginx those of the better tuning."""
+        return self.samples.get(self.best(tunings(name)), [])
+
     def peers(self) -> list[str]:
         return [name for name in self.samples if name not in (YANTIAN, *LIMITS)]
 
@@ -142,10 +151,13 @@ class Section:
         return [row for group in self.groups for row in group.rows]
 
     def columns(self) -> list[str]:
-        """The servers with figures here: the limits, Yantian, its peers as they came."""
-        seen = [name for row in self.rows() for name in [*row.samples, *sorted(row.lost)]]
-        columns = ["nginx" if name in NGINX else name for name in [*LIMITS, YANTIAN, *seen]]
-        return [name for name in dict.fromkeys(columns) if set(tunings(name)).intersection(seen)]
+        """The servers with figures here, or that failed."""
+        rows = self.rows()
+        found = [name for row in rows for name in row.columns()]
+        lost = ["nginx" if name in NGINX else name for row in rows for name in sorted(row.lost)]
+        names = list(dict.fromkeys(found + lost))
+        first = [name for name in (*LIMITS, YANTIAN) if name in names]
+        return [*first, *(name for name in names if name not in first)]
 
     def markdown(self) -> str:
         columns = self.columns()
@@ -178,6 +190,9 @@ class Table:
 
     def rows(self) -> list[Row]:
         return [row for section in self.sections for row in section.rows()]
+
+    def find(self, group: str, part: str = "") -> Row | None:
+        return next((row for row in self.rows() if (row.group, row.part) == (group, part)), None)
 
     def markdown(self) -> str:
         return "\n\n".join(section.markdown() for section in self.sections)

@@ -1,0 +1,128 @@
+"""The benchmark's own arithmetic: who is compared with whom, who loses a cell, what is counted."""
+
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from harness.net import until
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "bench"))
+
+import loads                                            # noqa: E402
+import phase                                            # noqa: E402
+import plots                                            # noqa: E402
+import proc                                             # noqa: E402
+from table import BEST_PEER, Budget, Row, Table         # noqa: E402
+
+pytestmark = pytest.mark.quick
+
+WRK_TEXT = """Running 1s test @ http://127.0.0.1:1/
+  Latency Distribution
+     50%  611.00us
+     99%    4.02ms
+  56842 requests in 1.01s, 80.00MB read
+Requests/sec:  56572.20
+"""
+
+
+def row(budget: Budget | None = None, more_is_better: bool = True, **samples: list) -> Row:
+    made = Row("a load", "", "requests/s", more_is_better, budget)
+    for server, values in samples.items():
+        for value in values:
+            made.add(server.replace("_", " "), value)
+    return made
+
+
+@pytest.mark.parametrize("own, met", [(125, True), (124, False)])
+def test_nginx_counts_with_the_better_of_its_tunings(own, met):
+    assert row(Budget(1.25, "nginx"), yantian=[own], nginx=[90, 100, 500],
+               nginx_nopush=[80, 80, 80]).is_met() is met
+
+
+def test_less_is_better_turns_the_choice_of_a_tuning_too():
+    made = row(Budget(1, "nginx"), False, yantian=[6], nginx=[7], nginx_nopush=[5])
+    assert (made.limit(), made.is_met()) == (5, False)
+
+
+def test_the_best_peer_is_neither_a_limit_nor_yantian():
+    made = row(Budget(1, BEST_PEER), raw=[900], direct=[800], yantian=[700], varnish=[300],
+               registry=[2])
+    assert (made.limit(), made.is_met()) == (300, True)
+
+
+def test_a_budget_without_a_figure_of_yantian_is_not_met_and_without_reference_is_not_judged():
+    assert row(Budget(1, "nginx"), nginx=[1]).is_met() is False
+    assert row(Budget(1, "nginx"), yantian=[1]).is_met() is None
+
+
+class FakeServer:
+    """Takes part in turns; nothing runs."""
+    process = SimpleNamespace(running=False)
+
+    def __init__(self, name: str):
+        self.name = name
+
+
+def test_servers_take_turns_and_one_that_fails_loses_its_cells(monkeypatch):
+    monkeypatch.setattr(phase, "GAP_SECONDS", 0)
+    bench = phase.Bench(phase.QUICK, None, {})
+    bench.table.section("Hits", "")
+    group = bench.table.group("a load")
+    rate = group.row("requests/s")
+    asked = []
+
+    def measure(server):
+        asked.append(server.name)
+        rate.add(server.name, 7)
+        if server.name == "varnish" and asked.count("varnish") == 2:
+            raise loads.LoadError("wrong answers")
+    bench.turns(3, [FakeServer(name) for name in ("yantian", "nginx", "varnish")], group, measure)
+    assert asked == ["yantian", "nginx", "varnish", "nginx", "varnish", "yantian",
+                     "yantian", "nginx"]
+    assert rate.samples == {"yantian": [7, 7, 7], "nginx": [7, 7, 7]}
+    assert bench.table.failures == [("varnish", "a load: wrong answers")]
+    assert "| a load, requests/s | 7.00 | 7.00 | failed |" in bench.table.markdown()
+
+
+def test_what_wrk_prints_is_read(monkeypatch):
+    thing = SimpleNamespace(name="manifest", target="/", fields=[])
+
+    def wrk(text: str):
+        monkeypatch.setattr(loads, "run", lambda *_, **__: SimpleNamespace(stdout=text))
+        return loads.wrk(1, thing, 64, 1)
+    assert wrk(WRK_TEXT) == loads.Requests(56842, 56572.20, 4.02)
+    for bad in ("  Non-2xx or 3xx responses: 12\n",
+                "  Socket errors: connect 0, read 3, write 0, timeout 0\n"):
+        with pytest.raises(loads.LoadError):
+            wrk(WRK_TEXT + bad)
+
+
+def test_cpu_of_children_that_have_ended_counts_and_a_vanished_process_does_no_harm():
+    burn = "(i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done); echo; exec sleep 5"
+    with subprocess.Popen(["sh", "-c", burn], stdout=subprocess.PIPE) as server:
+        server.stdout.read(1)
+        assert until(lambda: proc.tree(server.pid) == [server.pid], 5, "the child to be gone")
+        assert proc.cpu_seconds(proc.tree(server.pid)) >= 0.05
+        server.kill()
+    assert proc.cpu_seconds(proc.tree(server.pid)) == 0
+    assert proc.memory([server.pid]).rss == 0
+
+
+@pytest.mark.parametrize("keys", [{"lines": True}, {"logarithmic": True}])
+def test_a_plot_shows_every_server_and_its_spread(keys):
+    table = Table()
+    made = plots.plot("p", "Hits & misses", "connections", [
+        ("1", row(yantian=[1, 2, 30], nginx_nopush=[3], nginx=[4])),
+        ("never measured", table.find("no such row")),
+        ("64", row(yantian=[5, 6, 7]))], "requests/s", **keys)
+    picture = ElementTree.fromstring(plots.svg(made[0]))
+    texts = [text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"Hits & misses", "1", "64", "yantian", "nginx", "connections"} <= set(texts)
+    assert "never measured" not in texts and "nginx nopush" not in texts
+    whiskers = [line for line in picture.iter("{http://www.w3.org/2000/svg}line")
+                if line.get("stroke-width") and line.get("x1") == line.get("x2")]
+    assert [whisker.get("y1") != whisker.get("y2") for whisker in whiskers] == [True, True, False]
