@@ -303,6 +303,11 @@ enum err files_write(int fd, const void *bytes, size_t n, uint64_t offset, struc
     return ERR_OK;
 }
 
+bool files_reserve(int fd, uint64_t offset, uint64_t n)
+{
+    return fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)n) == 0;
+}
+
 enum err files_sync(int fd, struct errinfo *info)
 {
     return fdatasync(fd) == 0 ? ERR_OK : err_sys(info, "cannot sync");

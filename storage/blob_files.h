@@ -76,6 +76,11 @@ bool files_next_partial(DIR *folder, int64_t litter_ms, struct store_key *key,
 /* Writes all at `offset`. ERR_FULL, ERR_IO. */
 YT_MUST_CHECK enum err files_write(int fd, const void *bytes, size_t n, uint64_t offset,
                                    struct errinfo *info);
+/*
+ * Gives the file blocks for bytes to come, without changing its size; they are let go by
+ * ftruncate. false: refused, which says nothing of writes.
+ */
+bool files_reserve(int fd, uint64_t offset, uint64_t n);
 /* The bytes of a file are on disk when this has returned ERR_OK. */
 YT_MUST_CHECK enum err files_sync(int fd, struct errinfo *info);
 

@@ -269,6 +269,53 @@ static void test_lost_file_is_put_back_by_a_commit(void **state)
     kit_body_free(&body);
 }
 
+static uint64_t blocks_of(const struct partial *p)
+{
+    struct stat st;
+
+    assert_int_equal(fstat(partial_fd(p), &st), 0);
+    assert_int_equal(st.st_size, partial_size(p));
+    return (uint64_t)st.st_blocks * 512;
+}
+
+enum { BIG = KIT_BODY_MAX, PIECE = 1 << 18 };
+
+static void append_big(struct partial *p, const struct kit_body *body)
+{
+    for (size_t at = 0; at < BIG; at += PIECE)
+        append(p, body, at, at + PIECE);
+}
+
+/* A big file gets blocks in advance; none of them outlives the fill. */
+static void test_blocks_in_advance_are_given_back(void **state)
+{
+    (void)state;
+    struct store *store = kit_open();
+    struct kit_body body = kit_body_new(1, BIG);
+    struct partial *p = open_partial(store, 1, &body.digest, false, 0);
+    struct digest content;
+    struct errinfo info;
+
+    append_big(p, &body);
+    assert_in_range(blocks_of(p), BIG + RESERVE_MIN / 2, BIG + RESERVE_MAX);
+    partial_free(&p, true);
+    p = open_partial(store, 1, &body.digest, true, BIG);
+    assert_in_range(blocks_of(p), BIG, BIG + PIECE);
+    assert_int_equal(partial_restart(p, &info), ERR_OK);
+    append_big(p, &body);
+    assert_in_range(blocks_of(p), BIG + RESERVE_MIN / 2, BIG + RESERVE_MAX);
+    assert_int_equal(partial_verify(p, &content), ERR_OK);
+    assert_int_equal(partial_commit(p, &content, &info), ERR_OK);
+    p->size = BIG; /* which the commit has made the blob's */
+    assert_in_range(blocks_of(p), BIG, BIG + PIECE);
+    p->size = 0;
+    partial_free(&p, false);
+    assert_int_equal(kit_put(store, 1, &body, false), ERR_OK);
+    assert_true(kit_holds(store, 1, &body));
+    store_close(&store);
+    kit_body_free(&body);
+}
+
 static void test_larger_than_the_bound(void **state)
 {
     (void)state;
@@ -420,6 +467,7 @@ int main(void)
         TEST(test_one_fill_for_each_key),
         TEST(test_held_content_drops_the_file),
         TEST(test_lost_file_is_put_back_by_a_commit),
+        TEST(test_blocks_in_advance_are_given_back),
         TEST(test_larger_than_the_bound),
         TEST(test_after_a_failure_bytes_are_hashed_only),
         TEST(test_fills_together_are_bounded),
