@@ -19,8 +19,10 @@
 enum {
     FILL_ARENA_FIRST = 2048,
     FILL_ARENA_CAP = 256 * 1024,
-    FILL_CHUNK = 512 * 1024,      /* bytes handed to one write */
+    FILL_CHUNK = 256 * 1024,      /* bytes handed to one write */
+    FILL_TURN = 4096 * 1024,      /* bytes that one job writes before others have the thread */
     FILL_QUEUE_MAX = 1536 * 1024, /* bytes received and not yet written; then upstream pauses */
+    FILL_QUEUE_LOW = 512 * 1024,  /* until so few are left */
     FILL_WINDOW_MAX = 256 * 1024, /* the same for a relay */
     FILL_BREAKS_MAX = 6,          /* broken connections in a row without progress */
 };
@@ -171,8 +173,6 @@ struct fill {
     bool job_out;
     enum err job_result;
     struct errinfo job_info;
-    uint64_t job_offset;
-    struct chunk *job_chunk;
     struct timer timer;
     bool timer_out;
     struct mail indexed_mail;
@@ -190,8 +190,11 @@ struct fill {
     uint64_t file_end;     /* bytes readable from read_fd */
     uint64_t window_end;   /* bytes readable from chunks, where they are */
     struct chunk *chunks, **chunks_last;
-    struct chunk *spare; /* for reuse, or NULL */
+    struct chunk *spares;    /* for reuse */
+    struct chunk *job_chunk; /* that the job is at */
+    uint64_t job_offset;     /* hashed up to here */
     size_t queued;
+    bool wants_room; /* home waits until `queued` has fallen */
     struct follower *followers;
     struct mail wake_mail;
     bool wake_posted;
@@ -285,7 +288,7 @@ void fill_body_init(struct fill *f);
 void fill_body_free(struct fill *f);
 /* Takes received bytes. ERR_AGAIN: they must wait (the upstream pauses); ERR_NOMEM. */
 YT_MUST_CHECK enum err fill_take(struct fill *f, const char *bytes, size_t n);
-/* Sends the next chunk to the disk if none is on its way. */
+/* Has what waits written in the background, if that is not under way. */
 void fill_write_next(struct fill *f);
 /* On home, when the write job is back. */
 void fill_written(struct fill *f);

@@ -15,13 +15,19 @@ void fill_body_init(struct fill *f)
     f->chunks_last = &f->chunks;
 }
 
+static void free_chunks(struct chunk *c)
+{
+    while (c) {
+        struct chunk *next = c->next;
+        free(c);
+        c = next;
+    }
+}
+
 void fill_body_free(struct fill *f)
 {
-    for (struct chunk *c = f->chunks, *next; c; c = next) {
-        next = c->next;
-        free(c);
-    }
-    free(f->spare);
+    free_chunks(f->chunks);
+    free_chunks(f->spares);
     if (f->read_fd >= 0)
         close(f->read_fd);
     pthread_mutex_destroy(&f->lock);
@@ -234,17 +240,18 @@ bool fill_has_room(struct fill *f)
         drop_read_chunks_locked(f);
         full = window_is_full_locked(f);
     } else {
-        full = f->queued >= FILL_QUEUE_MAX;
+        full = f->queued >= (f->wants_room ? FILL_QUEUE_LOW : FILL_QUEUE_MAX);
     }
+    f->wants_room = full;
     pthread_mutex_unlock(&f->lock);
     return !full;
 }
 
 static struct chunk *new_chunk(struct fill *f, size_t cap)
 {
-    struct chunk *c = f->spare;
+    struct chunk *c = f->spares;
     if (c && c->cap >= cap) {
-        f->spare = NULL;
+        f->spares = c->next;
         return c;
     }
     c = malloc(sizeof *c + cap);
@@ -258,8 +265,7 @@ static struct chunk *open_chunk_locked(struct fill *f, size_t n)
 {
     struct chunk *last =
         f->chunks_last == &f->chunks ? NULL : container_of(f->chunks_last, struct chunk, next);
-    bool untouched =
-        last && last != f->job_chunk && (!f->partial || last->offset + last->n > f->job_offset);
+    bool untouched = last && last != f->job_chunk && last->offset + last->n > f->job_offset;
     if (untouched && last->cap - last->n >= n)
         return last;
     size_t cap = f->mode == MODE_FILE ? FILL_CHUNK : 16 * 1024;
@@ -329,18 +335,83 @@ enum err fill_take(struct fill *f, const char *bytes, size_t n)
 
 /* --- writing --- */
 
+/* The first chunk whose bytes are not readable yet. */
+static struct chunk *next_unwritten_locked(struct fill *f)
+{
+    struct chunk *c = f->chunks;
+    while (c && c->offset + c->n <= f->job_offset)
+        c = c->next;
+    return c;
+}
+
+static struct chunk *take_unwritten(struct fill *f)
+{
+    pthread_mutex_lock(&f->lock);
+    f->job_chunk = next_unwritten_locked(f);
+    pthread_mutex_unlock(&f->lock);
+    return f->job_chunk;
+}
+
+/*
+ * It is kept for the bytes to come, since fresh memory costs a page fault for each page. So the
+ * chunks are never more than FILL_QUEUE_MAX takes.
+ */
+static void drop_written_chunk_locked(struct fill *f, struct chunk *c)
+{
+    f->chunks = c->next;
+    if (!f->chunks)
+        f->chunks_last = &f->chunks;
+    f->queued -= c->n;
+    if (c->cap < FILL_CHUNK) {
+        free(c);
+        return;
+    }
+    c->next = f->spares;
+    f->spares = c;
+}
+
+/*
+ * On the background thread, when the chunk is hashed: what is in the file is readable at once. A
+ * chunk that is not stays where it is, for home to see to.
+ */
+static void publish_written(struct fill *f)
+{
+    struct chunk *c = f->job_chunk;
+    pthread_mutex_lock(&f->lock);
+    f->job_chunk = NULL;
+    f->job_offset = c->offset + c->n; /* hashed up to here, written or not */
+    if (f->read_fd < 0 && (f->read_fd = dup(partial_fd(f->job_partial))) < 0)
+        f->job_result = err_sys(&f->job_info, "dup");
+    if (f->read_fd >= 0)
+        f->file_end = partial_size(f->job_partial);
+    if (f->job_result == ERR_OK && f->mode == MODE_FILE) {
+        drop_written_chunk_locked(f, c);
+        if (f->window_end < f->file_end)
+            f->window_end = f->file_end;
+        wake_followers_locked(f);
+        if (f->wants_room && f->queued < FILL_QUEUE_LOW)
+            wake_home_locked(f);
+    }
+    pthread_mutex_unlock(&f->lock);
+}
+
+/* Goes on with what has arrived meanwhile, but not for ever: others wait for the thread. */
 static void write_work(struct job *j)
 {
     struct fill *f = container_of(j, struct fill, job);
     uint64_t offset;
+    size_t done = 0;
     f->job_partial = f->partial;
     f->job_result = ERR_OK;
     if (!f->job_partial)
         f->job_result = partial_open(f->home->engine->store, &f->node.key, &f->expected, false,
                                      &f->job_partial, &offset, &f->job_info);
-    if (f->job_result == ERR_OK)
-        f->job_result =
-            partial_append(f->job_partial, f->job_chunk->bytes, f->job_chunk->n, &f->job_info);
+    while (f->job_result == ERR_OK && done < FILL_TURN && take_unwritten(f)) {
+        struct chunk *c = f->job_chunk;
+        done += c->n;
+        f->job_result = partial_append(f->job_partial, c->bytes, c->n, &f->job_info);
+        publish_written(f);
+    }
 }
 
 static void write_done(struct job *j)
@@ -351,24 +422,14 @@ static void write_done(struct job *j)
     fill_run(f);
 }
 
-/* The first chunk whose bytes are not readable yet. */
-static struct chunk *next_unwritten_locked(struct fill *f)
-{
-    uint64_t written = f->partial ? f->job_offset : 0;
-    struct chunk *c = f->chunks;
-    while (c && c->offset + c->n <= written)
-        c = c->next;
-    return c;
-}
-
 void fill_write_next(struct fill *f)
 {
     if (f->job_out || (f->mode != MODE_FILE && !f->partial))
         return;
     pthread_mutex_lock(&f->lock);
-    f->job_chunk = next_unwritten_locked(f);
+    bool is_behind = next_unwritten_locked(f) != NULL;
     pthread_mutex_unlock(&f->lock);
-    if (!f->job_chunk)
+    if (!is_behind)
         return;
     f->job_out = true;
     f->job.work = write_work;
@@ -394,20 +455,8 @@ static void hash_waiting_chunks(struct fill *f)
         hasher_update(f->hasher, c->bytes, c->n);
 }
 
-/* One is kept for the bytes to come: fresh memory of this size costs a page fault for each page. */
-static void drop_written_chunk_locked(struct fill *f, struct chunk *c)
-{
-    f->chunks = c->next;
-    if (!f->chunks)
-        f->chunks_last = &f->chunks;
-    f->queued -= c->n;
-    free(f->spare);
-    f->spare = c;
-}
-
 void fill_written(struct fill *f)
 {
-    struct chunk *c = f->job_chunk;
     if (f->job_result != ERR_OK && f->storing) {
         counter_inc(COUNTER_STORE_ERRORS);
         log_warn("fill_not_stored", LF_STR("id", f->id), LF_STR("reason", f->job_info.msg));
@@ -415,23 +464,13 @@ void fill_written(struct fill *f)
     if (!f->job_partial)
         hash_waiting_chunks(f);
     pthread_mutex_lock(&f->lock);
-    f->job_chunk = NULL;
     f->partial = f->job_partial;
-    if (f->partial) {
-        if (f->read_fd < 0)
-            f->read_fd = dup(partial_fd(f->partial));
-        f->file_end = f->read_fd < 0 ? 0 : partial_size(f->partial);
-        f->job_offset = c->offset + c->n; /* hashed up to here, written or not */
-    }
-    if (f->job_result == ERR_OK && f->storing && f->read_fd >= 0) {
-        drop_written_chunk_locked(f, c);
-    } else {
+    if (f->job_result != ERR_OK)
         degrade_locked(f);
+    if (f->mode == MODE_WINDOW) {
         f->window_end = f->received;
+        wake_followers_locked(f);
     }
-    if (f->file_end > f->window_end)
-        f->window_end = f->file_end;
-    wake_followers_locked(f);
     pthread_mutex_unlock(&f->lock);
     if (!f->storing) { /* too late to join */
         fill_table_remove(f->home->engine->table, &f->node);

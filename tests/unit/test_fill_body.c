@@ -267,6 +267,53 @@ static void test_a_slow_disk_slows_the_upstream(void **state)
     sem_destroy(&disk_goes_on);
 }
 
+static sem_t home_is_held, home_goes_on;
+
+static void hold_home(struct mail *m)
+{
+    (void)m;
+    sem_post(&home_is_held);
+    while (sem_wait(&home_goes_on) != 0)
+        continue;
+}
+
+/* Home has other things to do: what is received is written, and readable elsewhere, without it. */
+static void test_writing_does_not_wait_for_home(void **state)
+{
+    (void)state;
+    struct job blocks[2];
+    struct mail hold = {.run = hold_home};
+    memset(blocks, 0, sizeof blocks);
+    sem_init(&disk_goes_on, 0, 0);
+    sem_init(&home_is_held, 0, 0);
+    sem_init(&home_goes_on, 0, 0);
+    begin(HUGE_BODY);
+    for (int i = 0; i < 2; i++) {
+        blocks[i] = (struct job){.work = hold_disk, .done = disk_was_held};
+        pool_submit(the_site.pool, &blocks[i], the_site.seats[1].reactor);
+    }
+    struct guest *here = enter(0, wants_blob);
+    await(look(0).queued >= FILL_QUEUE_MAX);
+    struct guest *there = enter(1, wants_blob);
+    await(seen(there, ready));
+    reactor_post(the_site.seats[0].reactor, &hold);
+    while (sem_wait(&home_is_held) != 0)
+        continue;
+    sem_post(&disk_goes_on);
+    sem_post(&disk_goes_on);
+    for (int i = 0; i < 500 && seen(there, n) < FILL_QUEUE_MAX; i++)
+        kit_sleep(10);
+    bool is_written = seen(there, n) >= FILL_QUEUE_MAX, was_held = seen(here, n) == 0;
+    sem_post(&home_goes_on);
+    assert_true(is_written && was_held);
+    check_body_of(here, &the_origin);
+    check_body_of(there, &the_origin);
+    kit_end(NULL);
+    sem_destroy(&disk_goes_on);
+    sem_destroy(&home_is_held);
+    sem_destroy(&home_goes_on);
+}
+
 /* Of unknown length: kept in memory for the index, until it is too long for that. */
 static void test_a_body_that_outgrows_the_index_moves_to_the_disk(void **state)
 {
@@ -470,6 +517,7 @@ int main(void)
         TEST(test_a_relay_that_is_left_before_its_head_ends_too),
         TEST(test_a_relay_holds_no_more_than_its_window),
         TEST(test_a_slow_disk_slows_the_upstream),
+        TEST(test_writing_does_not_wait_for_home),
         TEST(test_a_body_that_outgrows_the_index_moves_to_the_disk),
         TEST(test_a_body_of_unknown_length_that_fits_the_index_goes_there),
         TEST(test_what_is_larger_than_the_store_is_relayed_to_each),
