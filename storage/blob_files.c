@@ -92,7 +92,7 @@ static enum err take_lock(struct blob_files *files, const char *path, struct err
 
 enum err files_open(struct blob_files *files, const char *path, struct errinfo *info)
 {
-    *files = (struct blob_files){-1, -1};
+    *files = (struct blob_files){.root = -1, .lock = -1};
     enum err err = make_folder(AT_FDCWD, path, info);
     if (err != ERR_OK)
         return err;
@@ -113,7 +113,7 @@ void files_close(struct blob_files *files)
         close(files->root);
     if (files->lock >= 0)
         close(files->lock);
-    *files = (struct blob_files){-1, -1};
+    *files = (struct blob_files){.root = -1, .lock = -1};
 }
 
 /* --- blobs --- */
@@ -145,14 +145,15 @@ bool files_has_blob(const struct blob_files *files, const struct blob_id *id, ui
            (uint64_t)st.st_size == size;
 }
 
-enum err files_remove_blob(const struct blob_files *files, const struct blob_id *id)
+enum err files_remove_blob(struct blob_files *files, const struct blob_id *id)
 {
     char path[BLOB_PATH_BYTES];
 
     blob_path(path, id);
-    if (unlinkat(files->root, path, 0) == 0)
-        return ERR_OK;
-    return errno == ENOENT ? ERR_NOTFOUND : ERR_IO;
+    if (unlinkat(files->root, path, 0) != 0)
+        return errno == ENOENT ? ERR_NOTFOUND : ERR_IO;
+    atomic_fetch_add_explicit(&files->removals, 1, memory_order_release);
+    return ERR_OK;
 }
 
 /* The folder of a digest is made when the first file comes to it. */

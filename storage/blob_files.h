@@ -11,12 +11,14 @@
 #include "record.h"
 
 #include <dirent.h>
+#include <stdatomic.h>
 
 enum { FILES_FOLDERS = 256 }; /* of blobs/sha256, one for each first byte of a digest */
 
 struct blob_files {
     int root;
     int lock;
+    _Atomic unsigned removals; /* of blobs, so far: who has one open may keep its space in use */
 };
 
 /*
@@ -36,7 +38,7 @@ YT_MUST_CHECK enum err files_open_blob(const struct blob_files *files, const str
                                        uint64_t size, int *fd);
 bool files_has_blob(const struct blob_files *files, const struct blob_id *id, uint64_t size);
 /* ERR_NOTFOUND when it was not there. */
-YT_MUST_CHECK enum err files_remove_blob(const struct blob_files *files, const struct blob_id *id);
+YT_MUST_CHECK enum err files_remove_blob(struct blob_files *files, const struct blob_id *id);
 
 /* Moves partial/<key> into blobs/. Safe on disk only after files_sync_folder(id->bytes[0]). */
 YT_MUST_CHECK enum err files_place(const struct blob_files *files, const struct store_key *key,

@@ -1,5 +1,6 @@
 /* The hot path: finding an entry and its body. No lock is shared with another thread. */
 #include "internal.h"
+#include "open_files.h"
 
 #include <stdlib.h>
 
@@ -18,6 +19,7 @@ struct touch_slot {
 struct store_reader {
     struct store *store;
     struct index_reader index;
+    struct open_files open_files;
     struct touch_slot filter[FILTER_SLOTS];
 };
 
@@ -34,6 +36,7 @@ enum err store_reader_new(struct store *store, struct store_reader **out, struct
         *out = NULL;
         return err_set(info, err, "index: no reader: %s", err_name(err));
     }
+    open_files_init(&reader->open_files, &store->files);
     *out = reader;
     return ERR_OK;
 }
@@ -42,6 +45,7 @@ void store_reader_free(struct store_reader **reader)
 {
     if (!*reader)
         return;
+    open_files_destroy(&(*reader)->open_files);
     index_reader_free(&(*reader)->index);
     free(*reader);
     *reader = NULL;
@@ -107,8 +111,10 @@ static enum err open_body(struct store_reader *reader, const struct store_key *k
                           const struct store_entry *entry, struct store_body *body)
 {
     struct blob_id id = blob_id_of(&entry->content);
-    enum err err = files_open_blob(&reader->store->files, &id, entry->size, &body->fd);
+    enum err err = open_files_get(&reader->open_files, &id, entry->size, &body->file);
 
+    if (err == ERR_OK)
+        body->fd = body->file->fd;
     if (err == ERR_NOTFOUND) {
         ask_for_check(reader->store, OP_CHECK_BLOB, key, &entry->content);
         ask_for_check(reader->store, OP_CHECK_ENTRY, key, NULL);
@@ -146,6 +152,26 @@ bool store_has_blob(struct store_reader *reader, const struct digest *content, u
         return false;
     *size = blob.size;
     return blob.is_inline || files_has_blob(&reader->store->files, &id, blob.size);
+}
+
+/* --- bodies in files --- */
+
+void store_body_release(struct store_body *body)
+{
+    if (body->file)
+        open_file_release(body->file);
+    body->file = NULL;
+    body->fd = -1;
+}
+
+void store_body_doubt(struct store_body *body)
+{
+    open_file_doubt(body->file);
+}
+
+bool store_reader_tend(struct store_reader *reader)
+{
+    return open_files_tend(&reader->open_files);
 }
 
 /* --- touch --- */

@@ -129,7 +129,7 @@ enum err store_open(const struct store_options *options, struct store **out, str
 
     if (!s)
         abort();
-    s->files = (struct blob_files){-1, -1};
+    s->files = (struct blob_files){.root = -1, .lock = -1};
     s->max_size = options->max_size > 0 ? (uint64_t)options->max_size : 0;
     queue_init(&s->queue);
     partials_init(&s->partials);

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+enum { FILES_TURN_MS = 1000 };
+
 struct engine *engine_new(const struct engine_options *options)
 {
     struct engine *e = calloc(1, sizeof *e);
@@ -31,6 +33,26 @@ void engine_free(struct engine **e)
     *e = NULL;
 }
 
+/* --- open files --- */
+
+static void on_files_turn(struct timer *t)
+{
+    struct engine_worker *w = container_of(t, struct engine_worker, files_timer);
+    w->files_timer_set = store_reader_tend(w->reader);
+    if (w->files_timer_set)
+        timer_set(t, FILES_TURN_MS);
+}
+
+void engine_worker_tend_files(struct engine_worker *w)
+{
+    if (w->files_timer_set)
+        return;
+    w->files_timer_set = true;
+    timer_set(&w->files_timer, FILES_TURN_MS);
+}
+
+/* --- life of a worker --- */
+
 enum err engine_worker_new(struct engine *engine, struct reactor *reactor, struct uplink *uplink,
                            struct engine_worker **out, struct errinfo *info)
 {
@@ -45,6 +67,7 @@ enum err engine_worker_new(struct engine *engine, struct reactor *reactor, struc
         free(w);
         return rc;
     }
+    timer_init(&w->files_timer, reactor, on_files_turn);
     *out = w;
     return ERR_OK;
 }
@@ -55,6 +78,7 @@ void engine_worker_free(struct engine_worker **wp)
     if (!w)
         return;
     assert(!w->fills && !w->readings);
+    timer_clear(&w->files_timer);
     store_reader_free(&w->reader);
     free(w);
     *wp = NULL;
@@ -85,6 +109,8 @@ void engine_worker_stop(struct engine_worker *w, void (*on_idle)(void *arg), voi
     w->stopping = true;
     engine_worker_fill_gone(w);
 }
+
+/* --- keys --- */
 
 void cache_key(struct slice route, struct slice resource, struct slice variant,
                struct store_key *key)

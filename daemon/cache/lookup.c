@@ -9,7 +9,6 @@
 #include "base/counters.h"
 #include "freshness.h"
 #include "obey.h"
-#include <unistd.h>
 
 static void count(const struct lookup *l, enum counter_id c)
 {
@@ -77,6 +76,8 @@ enum lookup_state lookup_give_held(struct lookup *l, const struct cache_status *
     };
     show_digest(l, &e->shown, e->etag);
     store_touch(l->worker->reader, &e->content, l->now_ms);
+    if (!is_inline)
+        engine_worker_tend_files(l->worker);
     l->state = LOOKUP_ANSWER;
     return l->state;
 }
@@ -465,7 +466,8 @@ static bool index_has_it_now(struct lookup *l)
     if (store_lookup(l->worker->reader, &l->key, l->arena, &entry, &body) != ERR_OK)
         return false;
     if (!body.is_inline)
-        close(body.fd);
+        engine_worker_tend_files(l->worker);
+    store_body_release(&body);
     return true;
 }
 
@@ -589,9 +591,9 @@ static enum lookup_state stale(struct lookup *l, enum freshness how)
 
 void lookup_drop_held(struct lookup *l)
 {
-    if (l->has_held && !l->held_body.is_inline && l->held_body.fd >= 0)
-        close(l->held_body.fd);
-    l->held_body.fd = -1;
+    if (l->held_body.file)
+        engine_worker_tend_files(l->worker);
+    store_body_release(&l->held_body);
     l->has_held = false;
 }
 
@@ -675,7 +677,7 @@ enum lookup_state lookup_start(struct lookup *l)
     l->source = NULL;
     l->proof = NULL;
     l->made_variant = slice_of(NULL, 0);
-    l->held_body.fd = -1;
+    l->held_body = (struct store_body){.fd = -1};
     obey_begin_lookup(l);
     enum lookup_state state = lookup_begin(l);
     if (state != LOOKUP_WAITING)
@@ -755,4 +757,10 @@ void lookup_body_taken(struct lookup *l, uint64_t pos)
 {
     if (l->answer.body == BODY_FILL)
         follower_taken(l->follower, pos);
+}
+
+void lookup_body_broken(struct lookup *l)
+{
+    if (l->answer.body == BODY_FILE)
+        store_body_doubt(&l->held_body);
 }

@@ -26,8 +26,10 @@ struct engine_worker {
     struct reactor *reactor;
     struct uplink *uplink;
     struct store_reader *reader;
-    struct fill *fills; /* running here */
-    unsigned readings;  /* not released */
+    struct fill *fills;       /* running here */
+    unsigned readings;        /* not released */
+    struct timer files_timer; /* for store_reader_tend */
+    bool files_timer_set;
     bool stopping;
     void (*on_idle)(void *arg);
     void *on_idle_arg;
@@ -53,5 +55,8 @@ struct digest lookup_content(const struct lookup *l);
 
 /* A fill or a reading has gone. */
 void engine_worker_fill_gone(struct engine_worker *w);
+
+/* The reader may have files open: sees to it that they are closed in time. */
+void engine_worker_tend_files(struct engine_worker *w);
 
 #endif

@@ -58,6 +58,8 @@ static enum deliver_result send_piece(struct exchange *x, const struct piece *pi
         struct iovec iov = {.iov_base = (void *)(uintptr_t)piece->bytes, .iov_len = n};
         io = stream_writev(&x->conn->stream, &iov, 1, false, &moved);
     }
+    if (io == IO_ERROR)
+        lookup_body_broken(&x->lookup);
     if (io != IO_DONE)
         return blocked_or_broken(io);
     x->sent += moved;

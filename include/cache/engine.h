@@ -170,5 +170,7 @@ void lookup_body(struct lookup *l, uint64_t pos, uint64_t end, bool last, char *
                  size_t scratch_size, struct piece *piece);
 /* The client has taken everything before `pos`; a relay's memory is freed by it. */
 void lookup_body_taken(struct lookup *l, uint64_t pos);
+/* A piece could not be sent: the client may be gone, or the file is shorter than it was. */
+void lookup_body_broken(struct lookup *l);
 
 #endif

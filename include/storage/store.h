@@ -88,18 +88,32 @@ void store_reader_free(struct store_reader **reader);
 struct store_body {
     bool is_inline;
     struct slice bytes; /* inline: in the caller's arena */
-    int fd;             /* else: open for reading, the caller closes it; -1 when not wanted */
+    int fd;             /* else: open for reading, until store_body_release; or -1 */
+    struct open_file
+        *file; /* whose descriptor that is: the reader's, shared by its users; or NULL */
 };
 
 /*
  * ERR_OK: *entry and, if `body` is not NULL, *body are filled; the body's size was checked against
- * the entry. ERR_NOTFOUND: no such entry, or a record that cannot be read, or its bytes are gone
- * (such an entry is also queued for removal). ERR_NOMEM: the arena is full. ERR_IO otherwise.
+ * the entry, now or in the last turn of store_reader_tend. ERR_NOTFOUND: no such entry, or a record
+ * that cannot be read, or its bytes are gone (such an entry is also queued for removal). ERR_NOMEM:
+ * the arena is full. ERR_IO otherwise.
  * One short LMDB read transaction, over before the call returns.
  */
 YT_MUST_CHECK enum err store_lookup(struct store_reader *reader, const struct store_key *key,
                                     struct arena *arena, struct store_entry *entry,
                                     struct store_body *body);
+
+/* Any body that store_lookup has filled, once; on the reader's thread, while the reader is there.
+ */
+void store_body_release(struct store_body *body);
+/* The file is not what it was, perhaps: it is looked at before it is used again. */
+void store_body_doubt(struct store_body *body);
+/*
+ * A turn is over: closes files that were not used for two of them, or of which some were evicted.
+ * To be called once a second for as long as it returns true, and again once a body is in a file.
+ */
+bool store_reader_tend(struct store_reader *reader);
 
 /* Are the bytes of this SHA-256 digest held, under whatever key? Gives their size. */
 bool store_has_blob(struct store_reader *reader, const struct digest *content, uint64_t *size);

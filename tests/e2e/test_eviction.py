@@ -1,5 +1,9 @@
 """The simple size bound: max_size holds, the oldest use goes first, what is served stays served."""
 
+import os
+from contextlib import suppress
+from pathlib import Path
+
 import pytest
 
 from harness import config
@@ -76,6 +80,42 @@ def test_what_is_being_served_stays_served(cache):
         for number in range(1, len(BLOBS)):
             fetch(cache, number)
         assert begun + slow.read_exactly(len(BLOBS[0]) - 1000) == BLOBS[0]
+
+
+def unlinked_files_held_open(daemon) -> list[str]:
+    """Their space is not free, although no folder shows them."""
+    links = []
+    for link in Path(f"/proc/{daemon.process.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):           # closed meanwhile
+            links.append(os.readlink(link))
+    return [name for name in links
+            if name.startswith(str(daemon.storage)) and name.endswith(" (deleted)")]
+
+
+def test_what_is_evicted_frees_its_space(cache):
+    """A file that was just served stays open for a while; not so when it is evicted."""
+    for number in range(len(BLOBS)):
+        fetch(cache, number)
+        cache.wait_stored(DIGESTS[number])
+        fetch(cache, number)
+    until(lambda: bytes_on_disk(cache) <= BOUND, 5, "the bound to be held again")
+    until(lambda: not unlinked_files_held_open(cache), 5, "evicted files to be closed")
+
+
+def test_a_slow_client_holds_its_own_file_only(cache):
+    """Law 3, and no more than that: when it is gone, so is the file."""
+    fetch(cache, 0)
+    with cache.connect(receive_buffer=4096) as slow:
+        slow.request("GET", target(0))
+        slow.read_head()
+        for number in range(1, len(BLOBS)):
+            fetch(cache, number)
+            cache.wait_stored(DIGESTS[number])
+            fetch(cache, number)
+        until(lambda: not cache.blob_file(DIGESTS[0]).exists(), 5, "blob 0 to be evicted")
+        until(lambda: len(unlinked_files_held_open(cache)) == 1, 5, "the others to be closed")
+        assert slow.read_exactly(len(BLOBS[0])) == BLOBS[0]
+    until(lambda: not unlinked_files_held_open(cache), 5, "blob 0 to be closed")
 
 
 def test_the_bound_counts_after_a_restart_too(cache):

@@ -676,8 +676,7 @@ static inline enum stored stored_for(struct guest *g, const struct origin *o)
     cache_key(g->site->route.name, g->plan.resource, g->plan.variant, &key);
     if (store_lookup(reader, &key, &a, &e, &body) == ERR_OK) {
         result = stored_bytes_are(&body, &e, o) ? STORED_RIGHT : STORED_WRONG;
-        if (!body.is_inline)
-            close(body.fd);
+        store_body_release(&body);
     }
     store_reader_free(&reader);
     arena_reset(&a);

@@ -301,8 +301,7 @@ static inline void kit_lookup(struct store_reader *reader, unsigned key, struct 
 
 static inline void kit_lookup_end(struct kit_lookup *l)
 {
-    if (l->body.fd >= 0)
-        close(l->body.fd);
+    store_body_release(&l->body);
     arena_reset(&l->arena);
 }
 
