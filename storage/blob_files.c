@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define PARTIAL_FOLDER "partial"
@@ -12,6 +13,8 @@
 enum {
     FOLDER_MODE = 0750,
     FILE_MODE = 0640,
+    SAMPLE_BYTES = 128 * 1024,
+    READ_IN_BYTES = 32 * 1024,
     HEX_BYTES = 2 * SHA256_BYTES,
     BLOB_FOLDER_BYTES = sizeof BLOB_PARENT + 3,
     BLOB_PATH_BYTES = BLOB_FOLDER_BYTES + 1 + HEX_BYTES,
@@ -153,6 +156,38 @@ enum err files_remove_blob(struct blob_files *files, const struct blob_id *id)
     if (unlinkat(files->root, path, 0) != 0)
         return errno == ENOENT ? ERR_NOTFOUND : ERR_IO;
     atomic_fetch_add_explicit(&files->removals, 1, memory_order_release);
+    return ERR_OK;
+}
+
+bool files_in_memory(int fd, uint64_t offset, uint64_t end)
+{
+    char byte;
+    struct iovec one = {.iov_base = &byte, .iov_len = 1};
+
+    while (offset < end) {
+        if (preadv2(fd, &one, 1, (off_t)offset, RWF_NOWAIT) < 0 && errno == EAGAIN)
+            return false;
+        uint64_t last = end - 1;
+        offset = offset < last && last - offset < SAMPLE_BYTES ? last : offset + SAMPLE_BYTES;
+    }
+    return true;
+}
+
+enum err files_read_in(int fd, uint64_t offset, uint64_t n, uint64_t ahead)
+{
+    char piece[READ_IN_BYTES];
+    uint64_t end = offset + n;
+
+    posix_fadvise(fd, (off_t)offset, (off_t)(n + ahead), POSIX_FADV_WILLNEED);
+    while (offset < end) {
+        size_t want = end - offset < sizeof piece ? (size_t)(end - offset) : sizeof piece;
+        ssize_t got = pread(fd, piece, want, (off_t)offset);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return ERR_IO;
+        offset += (uint64_t)got;
+    }
     return ERR_OK;
 }
 

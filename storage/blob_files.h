@@ -40,6 +40,17 @@ bool files_has_blob(const struct blob_files *files, const struct blob_id *id, ui
 /* ERR_NOTFOUND when it was not there. */
 YT_MUST_CHECK enum err files_remove_blob(struct blob_files *files, const struct blob_id *id);
 
+/*
+ * Are the bytes [offset, end) in memory, so that sending them does not wait for the disk? Looks at
+ * one page in thirty-two, since pages come and go in runs. Yes when the file system cannot tell.
+ */
+bool files_in_memory(int fd, uint64_t offset, uint64_t end);
+/*
+ * Brings bytes [offset, offset + n) into memory, and lets the disk begin with `ahead` more. Blocks.
+ * ERR_IO also when the file is shorter.
+ */
+YT_MUST_CHECK enum err files_read_in(int fd, uint64_t offset, uint64_t n, uint64_t ahead);
+
 /* Moves partial/<key> into blobs/. Safe on disk only after files_sync_folder(id->bytes[0]). */
 YT_MUST_CHECK enum err files_place(const struct blob_files *files, const struct store_key *key,
                                    const struct blob_id *id, struct errinfo *info);

@@ -83,6 +83,7 @@ static void close_file(struct open_file *file)
 {
     file->home->count--;
     close(file->fd);
+    free(file->seen);
     free(file);
 }
 
@@ -228,4 +229,39 @@ void open_file_release(struct open_file *file)
 void open_file_doubt(struct open_file *file)
 {
     file->proven_turn = file->home->turn - 1;
+}
+
+/* --- in memory? --- */
+
+/* The bit of the block at `offset`; NULL when there is no memory to remember it. */
+static unsigned char *seen_byte(struct open_file *file, uint64_t offset)
+{
+    size_t bytes = (size_t)(file->size / OPEN_FILES_BLOCK / 8 + 1);
+
+    if (!file->seen)
+        file->seen = calloc(1, bytes);
+    else if (file->seen_turn != file->home->turn)
+        memset(file->seen, 0, bytes);
+    file->seen_turn = file->home->turn;
+    return file->seen ? file->seen + offset / OPEN_FILES_BLOCK / 8 : NULL;
+}
+
+bool open_file_in_memory(struct open_file *file, uint64_t offset, uint64_t *end)
+{
+    uint64_t block = offset / OPEN_FILES_BLOCK * OPEN_FILES_BLOCK;
+    uint64_t block_end = block + OPEN_FILES_BLOCK;
+    unsigned char bit = (unsigned char)(1U << offset / OPEN_FILES_BLOCK % 8);
+    unsigned char *seen = seen_byte(file, offset);
+
+    if (block_end > file->size)
+        block_end = file->size;
+    if (*end > block_end)
+        *end = block_end;
+    if (seen && *seen & bit)
+        return true;
+    if (!files_in_memory(file->fd, offset, *end))
+        return false;
+    if (seen && offset == block && *end == block_end)
+        *seen |= bit;
+    return true;
 }

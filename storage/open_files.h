@@ -15,6 +15,7 @@
 enum {
     OPEN_FILES_BUCKETS = 1024,
     OPEN_FILES_IDLE_MAX = 1024,
+    OPEN_FILES_BLOCK = 1024 * 1024, /* what is remembered as being in memory */
 };
 
 struct open_files;
@@ -31,6 +32,8 @@ struct open_file {
     struct open_file *newer; /* this */
     unsigned used_turn;      /* when it became idle */
     unsigned proven_turn;    /* when it was last looked at */
+    unsigned seen_turn;      /* which blocks were found in memory then: */
+    unsigned char *seen;     /* a bit for each; NULL: none yet */
 };
 
 struct open_files {
@@ -56,5 +59,11 @@ void open_file_doubt(struct open_file *file);
 
 /* The end of a turn: closes what was idle for all of it. false: nothing is open. */
 bool open_files_tend(struct open_files *of);
+
+/*
+ * Are the file's bytes from `offset` up to *end in memory? Looks up to the end of a block, and sets
+ * *end to where it stopped looking.
+ */
+bool open_file_in_memory(struct open_file *file, uint64_t offset, uint64_t *end);
 
 #endif

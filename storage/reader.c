@@ -164,9 +164,26 @@ void store_body_release(struct store_body *body)
     body->fd = -1;
 }
 
+struct store_body store_body_share(const struct store_body *body)
+{
+    open_file_share(body->file);
+    return (struct store_body){.fd = body->fd, .file = body->file};
+}
+
 void store_body_doubt(struct store_body *body)
 {
     open_file_doubt(body->file);
+}
+
+bool store_body_in_memory(const struct store_body *body, uint64_t offset, uint64_t *end)
+{
+    return open_file_in_memory(body->file, offset, end);
+}
+
+enum err store_body_read_in(const struct store_body *body, uint64_t offset, uint64_t n,
+                            uint64_t ahead)
+{
+    return files_read_in(body->fd, offset, n, ahead);
 }
 
 bool store_reader_tend(struct store_reader *reader)

@@ -13,6 +13,7 @@ struct engine *engine_new(const struct engine_options *options)
         abort();
     e->store = options->store;
     e->pool = options->pool;
+    e->cold_pool = options->cold_pool;
     e->wait_timeout_ms = options->wait_timeout_ms;
     e->table = fill_table_new();
     e->negatives = negatives_new();
@@ -77,7 +78,7 @@ void engine_worker_free(struct engine_worker **wp)
     struct engine_worker *w = *wp;
     if (!w)
         return;
-    assert(!w->fills && !w->readings);
+    assert(!w->fills && !w->readings && !w->cold_reads);
     timer_clear(&w->files_timer);
     store_reader_free(&w->reader);
     free(w);
@@ -92,7 +93,7 @@ static void on_idle_mail(struct mail *m)
 
 void engine_worker_fill_gone(struct engine_worker *w)
 {
-    if (w->stopping && !w->fills && !w->readings)
+    if (w->stopping && !w->fills && !w->readings && !w->cold_reads)
         reactor_post(w->reactor, &w->idle_mail);
 }
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/container.h"
 #include "base/counters.h"
+#include "cold_read.h"
 #include "freshness.h"
 #include "obey.h"
 
@@ -591,6 +592,7 @@ static enum lookup_state stale(struct lookup *l, enum freshness how)
 
 void lookup_drop_held(struct lookup *l)
 {
+    cold_read_leave(l);
     if (l->held_body.file)
         engine_worker_tend_files(l->worker);
     store_body_release(&l->held_body);
@@ -678,6 +680,8 @@ enum lookup_state lookup_start(struct lookup *l)
     l->proof = NULL;
     l->made_variant = slice_of(NULL, 0);
     l->held_body = (struct store_body){.fd = -1};
+    l->cold_read = NULL;
+    l->read_in = l->read_failed = false;
     obey_begin_lookup(l);
     enum lookup_state state = lookup_begin(l);
     if (state != LOOKUP_WAITING)
@@ -732,6 +736,25 @@ static void fill_piece(struct lookup *l, uint64_t pos, uint64_t end, bool last, 
     piece->n = got;
 }
 
+/* What of a held file can be sent at once. Readings have threads of their own to wait for disks. */
+static void file_piece(struct lookup *l, uint64_t pos, uint64_t end, struct piece *piece)
+{
+    uint64_t stop = end;
+    if (l->cold_read || l->read_failed) {
+        piece->kind = l->cold_read ? PIECE_WAIT : PIECE_FAILED;
+        return;
+    }
+    bool in_memory = l->internal || store_body_in_memory(&l->held_body, pos, &stop);
+    /* What was just read in is sent, even if there is so little memory that it has gone again. */
+    if (!in_memory && !l->read_in && cold_read_start(l, pos, end)) {
+        piece->kind = PIECE_WAIT;
+        return;
+    }
+    l->read_in = false;
+    *piece =
+        (struct piece){.kind = PIECE_FILE, .fd = l->held_body.fd, .offset = pos, .n = stop - pos};
+}
+
 void lookup_body(struct lookup *l, uint64_t pos, uint64_t end, bool last, char *scratch,
                  size_t scratch_size, struct piece *piece)
 {
@@ -744,8 +767,7 @@ void lookup_body(struct lookup *l, uint64_t pos, uint64_t end, bool last, char *
             .kind = PIECE_MEMORY, .bytes = l->held_body.bytes.p + pos, .n = end - pos};
         return;
     case BODY_FILE:
-        *piece = (struct piece){
-            .kind = PIECE_FILE, .fd = l->held_body.fd, .offset = pos, .n = end - pos};
+        file_piece(l, pos, end, piece);
         return;
     case BODY_FILL:
         fill_piece(l, pos, end, last, scratch, scratch_size, piece);

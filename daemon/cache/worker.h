@@ -13,6 +13,7 @@ enum { ENGINE_FILLS_MAX = 4096 };
 struct engine {
     struct store *store;
     struct pool *pool;
+    struct pool *cold_pool;
     struct fill_table *table;
     struct negatives *negatives;
     int64_t wait_timeout_ms;
@@ -26,8 +27,9 @@ struct engine_worker {
     struct reactor *reactor;
     struct uplink *uplink;
     struct store_reader *reader;
-    struct fill *fills;       /* running here */
-    unsigned readings;        /* not released */
+    struct fill *fills; /* running here */
+    unsigned readings;  /* not released */
+    unsigned cold_reads;
     struct timer files_timer; /* for store_reader_tend */
     bool files_timer_set;
     bool stopping;
@@ -53,7 +55,7 @@ bool plan_copy(struct arena *a, const struct plan *plan, struct plan *out);
 /* The SHA-256 of the body that the lookup has answered with, when it is complete. */
 struct digest lookup_content(const struct lookup *l);
 
-/* A fill or a reading has gone. */
+/* A fill, a reading or a cold read has gone. */
 void engine_worker_fill_gone(struct engine_worker *w);
 
 /* The reader may have files open: sees to it that they are closed in time. */

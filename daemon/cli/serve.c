@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { POOL_THREADS = 4, WORKERS_MAX = 64 };
+enum { POOL_THREADS = 4, COLD_POOL_THREADS = 4, WORKERS_MAX = 64 };
 
 enum order { ORDER_SERVER_STOP, ORDER_SERVER_ABORT, ORDER_ENGINE_STOP, ORDER_COUNT };
 
@@ -35,7 +35,7 @@ struct worker {
 struct daemon {
     struct config *config;
     struct store *store;
-    struct pool *pool;
+    struct pool *pool, *cold_pool;
     struct tokens *tokens;
     struct engine *engine;
     struct service *service;
@@ -135,12 +135,16 @@ static enum err daemon_make(struct daemon *d, struct errinfo *info)
     if (rc == ERR_OK)
         rc = pool_new(POOL_THREADS, &d->pool, info);
     if (rc == ERR_OK)
+        rc = pool_new(COLD_POOL_THREADS, &d->cold_pool, info);
+    if (rc == ERR_OK)
         rc = service_new(c, d->store, &d->service, info);
     if (rc)
         return rc;
     d->tokens = tokens_new();
-    struct engine_options engine = {
-        .store = d->store, .pool = d->pool, .wait_timeout_ms = c->wait_timeout_ms};
+    struct engine_options engine = {.store = d->store,
+                                    .pool = d->pool,
+                                    .cold_pool = d->cold_pool,
+                                    .wait_timeout_ms = c->wait_timeout_ms};
     d->engine = engine_new(&engine);
     unsigned n = count_workers(c);
     while (rc == ERR_OK && d->worker_count < n)
@@ -287,6 +291,7 @@ static void daemon_free(struct daemon *d)
         pthread_join(w->thread, NULL);
     }
     pool_free(&d->pool);
+    pool_free(&d->cold_pool);
     for (unsigned i = 0; i < d->worker_count; i++)
         worker_free(&d->workers[i]);
     engine_free(&d->engine);

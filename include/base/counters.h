@@ -33,6 +33,8 @@
       "Requests answered from a remembered 404.")                                                  \
     X(RELAYED, "yantian_relayed_total", "counter", "Requests relayed without storing.")            \
     X(BYTES_SENT, "yantian_client_bytes_sent_total", "counter", "Bytes sent to clients.")          \
+    X(COLD_READS, "yantian_cold_reads_total", "counter",                                           \
+      "Reads of held bodies that were not in memory.")                                             \
     X(FILLS_STARTED, "yantian_fills_started_total", "counter", "Fills started.")                   \
     X(FILLS_FAILED, "yantian_fills_failed_total", "counter",                                       \
       "Fills that ended without an object.")                                                       \

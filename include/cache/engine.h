@@ -33,6 +33,7 @@ struct cache_route {
 struct engine_options {
     struct store *store;
     struct pool *pool;
+    struct pool *cold_pool;  /* reads files in; its own, so that fills need not wait for clients */
     int64_t wait_timeout_ms; /* longest wait of a client for the head of what is not held */
 };
 
@@ -116,6 +117,9 @@ struct lookup {
     struct store_key key;
     struct store_entry held;
     struct store_body held_body;
+    struct cold_read *cold_read; /* reads held_body in; or NULL */
+    bool read_in;                /* it has: the next piece is in memory */
+    bool read_failed;
     bool has_held;
     bool held_usable;  /* may be served when the upstream fails */
     bool joined;       /* somebody else's fill or refresh */

@@ -107,8 +107,22 @@ YT_MUST_CHECK enum err store_lookup(struct store_reader *reader, const struct st
 /* Any body that store_lookup has filled, once; on the reader's thread, while the reader is there.
  */
 void store_body_release(struct store_body *body);
+/* A second hold of a body in a file, to be released too. */
+struct store_body store_body_share(const struct store_body *body);
 /* The file is not what it was, perhaps: it is looked at before it is used again. */
 void store_body_doubt(struct store_body *body);
+/*
+ * Is what the file has from `offset` up to *end in memory? Then it can be sent without waiting for
+ * the disk. Looks at 1 MiB at most, and sets *end to where it stopped. What was found in memory is
+ * not looked at again in this turn, whoever asks.
+ */
+bool store_body_in_memory(const struct store_body *body, uint64_t offset, uint64_t *end);
+/*
+ * Brings n bytes from `offset` into memory, and lets the disk begin with `ahead` more. Blocks; for
+ * a background thread. ERR_IO: they cannot be read.
+ */
+YT_MUST_CHECK enum err store_body_read_in(const struct store_body *body, uint64_t offset,
+                                          uint64_t n, uint64_t ahead);
 /*
  * A turn is over: closes files that were not used for two of them, or of which some were evicted.
  * To be called once a second for as long as it returns true, and again once a body is in a file.

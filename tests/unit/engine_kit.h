@@ -34,7 +34,7 @@ struct seat {
 struct site {
     char path[64];
     struct store *store;
-    struct pool *pool;
+    struct pool *pool, *cold_pool;
     struct tokens *tokens;
     struct engine *engine;
     struct upstream_set *set;
@@ -139,9 +139,11 @@ static inline void site_open(struct site *s, const struct site_options *o)
                                     .patience_ms = 2000};
     assert_int_equal(store_open(&store, &s->store, NULL), ERR_OK);
     assert_int_equal(pool_new(2, &s->pool, NULL), ERR_OK);
+    assert_int_equal(pool_new(1, &s->cold_pool, NULL), ERR_OK);
     s->tokens = tokens_new();
     struct engine_options engine = {.store = s->store,
                                     .pool = s->pool,
+                                    .cold_pool = s->cold_pool,
                                     .wait_timeout_ms =
                                         o->wait_timeout_ms ? o->wait_timeout_ms : 9000};
     s->engine = engine_new(&engine);
@@ -199,6 +201,7 @@ static inline void site_close(struct site *s)
         pthread_join(s->seats[i].thread, NULL);
     }
     pool_free(&s->pool);
+    pool_free(&s->cold_pool);
     for (int i = 0; i < SEATS; i++) {
         engine_worker_free(&s->seats[i].worker);
         uplink_free(&s->seats[i].uplink);

@@ -299,6 +299,79 @@ static void test_a_doubted_file_is_looked_at_at_once(void **state)
     assert_int_equal(of.count, 0);
 }
 
+/* --- in memory? --- */
+
+/* Lets its pages go; false where that cannot be done, in a file system that is memory. */
+static bool make_cold(int fd)
+{
+    fsync(fd);
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    return !files_in_memory(fd, 0, 1);
+}
+
+static void test_memory_is_looked_at_block_by_block(void **state)
+{
+    enum { SIZE = 2 * OPEN_FILES_BLOCK + 300 };
+    (void)state;
+    make_blob(1, SIZE);
+    struct open_file *file = get_sized(1, SIZE);
+    static const struct {
+        uint64_t from, end, stop;
+    } rows[] = {
+        {0, SIZE, OPEN_FILES_BLOCK},
+        {10, 20, 20},
+        {OPEN_FILES_BLOCK - 1, SIZE, OPEN_FILES_BLOCK},
+        {OPEN_FILES_BLOCK, SIZE, 2 * OPEN_FILES_BLOCK},
+        {2 * OPEN_FILES_BLOCK, SIZE, SIZE},
+        {SIZE - 1, SIZE, SIZE},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint64_t end = rows[i].end;
+        assert_true(open_file_in_memory(file, rows[i].from, &end));
+        assert_int_equal(end, rows[i].stop);
+    }
+    open_file_release(file);
+}
+
+static void test_what_was_in_memory_is_not_looked_at_again_in_this_turn(void **state)
+{
+    enum { SIZE = 2 * OPEN_FILES_BLOCK };
+    (void)state;
+    make_blob(1, SIZE);
+    struct open_file *file = get_sized(1, SIZE);
+    uint64_t end = OPEN_FILES_BLOCK, part = 10;
+    assert_true(open_file_in_memory(file, 0, &end));
+    if (make_cold(file->fd)) {
+        assert_true(open_file_in_memory(file, 0, &end));
+        assert_true(open_file_in_memory(file, 4096, &part));
+        end = SIZE;
+        assert_false(open_file_in_memory(file, OPEN_FILES_BLOCK, &end));
+        open_files_tend(&of);
+        end = OPEN_FILES_BLOCK;
+        assert_false(open_file_in_memory(file, 0, &end));
+    } else {
+        print_message("this file system is memory: nothing can be cold here\n");
+    }
+    open_file_release(file);
+}
+
+/* A part of a block says nothing about the rest of it. */
+static void test_a_part_is_not_taken_for_its_block(void **state)
+{
+    (void)state;
+    make_blob(1, OPEN_FILES_BLOCK);
+    struct open_file *file = get_sized(1, OPEN_FILES_BLOCK);
+    uint64_t end = OPEN_FILES_BLOCK / 2;
+    assert_true(open_file_in_memory(file, 0, &end));
+    assert_int_equal(file->seen[0], 0);
+    end = OPEN_FILES_BLOCK;
+    assert_true(open_file_in_memory(file, 1, &end));
+    assert_int_equal(file->seen[0], 0);
+    assert_true(open_file_in_memory(file, 0, &end));
+    assert_int_equal(file->seen[0], 1);
+    open_file_release(file);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -314,6 +387,9 @@ int main(void)
         TEST(test_what_is_removed_while_in_use_is_read_on_and_not_shared),
         TEST(test_a_removed_or_shortened_file_is_noticed_in_the_next_turn),
         TEST(test_a_doubted_file_is_looked_at_at_once),
+        TEST(test_memory_is_looked_at_block_by_block),
+        TEST(test_what_was_in_memory_is_not_looked_at_again_in_this_turn),
+        TEST(test_a_part_is_not_taken_for_its_block),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
