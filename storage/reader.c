@@ -7,6 +7,8 @@
 enum {
     FILTER_SLOTS = 4096,
     TOUCH_MINUTES = 5,
+    TOUCHES_MAX = 1000, /* in a second: each costs the writer as much as a small hit */
+    MS_PER_SECOND = 1000,
     MS_PER_MINUTE = 60 * 1000,
 };
 
@@ -21,6 +23,8 @@ struct store_reader {
     struct index_reader index;
     struct open_files open_files;
     struct touch_slot filter[FILTER_SLOTS];
+    int64_t touch_second; /* in which so many were queued */
+    unsigned touches;
 };
 
 enum err store_reader_new(struct store *store, struct store_reader **out, struct errinfo *info)
@@ -193,6 +197,19 @@ bool store_reader_tend(struct store_reader *reader)
 
 /* --- touch --- */
 
+/*
+ * Hits that are spread over far more contents than the filter has slots would all be queued. Those
+ * that are left out are known to recent.c for a while, and the next hit has its chance again.
+ */
+static bool may_touch(struct store_reader *reader, int64_t wall_ms)
+{
+    if (reader->touch_second != wall_ms / MS_PER_SECOND) {
+        reader->touch_second = wall_ms / MS_PER_SECOND;
+        reader->touches = 0;
+    }
+    return reader->touches < TOUCHES_MAX;
+}
+
 void store_touch(struct store_reader *reader, const struct digest *content, int64_t wall_ms)
 {
     struct blob_id id = blob_id_of(content);
@@ -202,8 +219,10 @@ void store_touch(struct store_reader *reader, const struct digest *content, int6
     recent_note(&reader->store->recent, &id, wall_ms);
     memcpy(&tag, id.bytes + 2, sizeof tag);
     /* Unsigned: after the clock was set back a use is noted again. */
-    if (slot->tag == tag && minute - slot->minute < TOUCH_MINUTES)
+    bool noted = slot->tag == tag && minute - slot->minute < TOUCH_MINUTES;
+    if (noted || !may_touch(reader, wall_ms))
         return;
+    reader->touches++;
     struct op *op = op_new(OP_TOUCH, slice_of(NULL, 0), slice_of(NULL, 0));
     op->content = id;
     op->ms = wall_ms;

@@ -290,6 +290,35 @@ static void test_touch_is_noted_once_in_five_minutes(void **state)
     kit_body_free(&body);
 }
 
+/* A store of very many contents that are all in use must not keep the writer busy with that. */
+static void test_touches_are_bounded_in_each_second(void **state)
+{
+    (void)state;
+    struct store *store = kit_open();
+    struct kit_body body = kit_body_new(1, 200);
+    struct store_reader *reader = kit_reader(store);
+    struct digest other = {.algo = DIGEST_SHA256};
+    int64_t second = (clock_wall_ms() / 1000 + 3600) * 1000;
+
+    assert_int_equal(kit_put(store, 1, &body, true), ERR_OK);
+    int64_t before = last_use_of(store, &body);
+    for (unsigned i = 0; i < TOUCHES_MAX; i++) {
+        sha256(&i, sizeof i, other.bytes);
+        store_touch(reader, &other, second + i % 900);
+        if (i % 100 == 0)
+            kit_flush(store); /* so that the queue is never busy */
+    }
+    store_touch(reader, &body.digest, second + 999);
+    kit_flush(store);
+    assert_true(last_use_of(store, &body) == before);
+    store_touch(reader, &body.digest, second + 1000);
+    kit_flush(store);
+    assert_true(last_use_of(store, &body) == second + 1000);
+    store_reader_free(&reader);
+    store_close(&store);
+    kit_body_free(&body);
+}
+
 static void test_readers_are_bounded(void **state)
 {
     (void)state;
@@ -391,6 +420,7 @@ int main(void)
         TEST(test_short_inline_body_is_a_miss_and_is_removed),
         TEST(test_entry_whose_content_is_not_held),
         TEST(test_touch_is_noted_once_in_five_minutes),
+        TEST(test_touches_are_bounded_in_each_second),
         TEST(test_readers_are_bounded),
         TEST(test_readers_beside_eviction),
     };
