@@ -230,6 +230,11 @@ build/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(YT_CFLAGS) $(CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(DEP_LIBS)
 
+# This one works with the store itself.
+build/bench/fill_store: build/release/tests/bench/fill_store.o build/release/libyantian.a
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) $(CFLAGS) $(FLAGS_release) $(YT_LDFLAGS) -o $@ $^ $(DEP_LIBS)
+
 bench: deps-bench ## the benchmarks beside five peers, with plots: build/bench/report.md
 	@$(MAKE) --no-print-directory build/yantian $(BENCH_TOOLS)
 	build/venv/bin/python tests/bench/bench.py

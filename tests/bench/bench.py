@@ -26,12 +26,13 @@ import phase_hits                                       # noqa: E402
 import phase_memory                                     # noqa: E402
 import phase_misses                                     # noqa: E402
 import phase_packument                                  # noqa: E402
+import phase_scale                                      # noqa: E402
 import report                                           # noqa: E402
 from harness.registry import Registry                   # noqa: E402
 from phase import FOLDER, FULL, QUICK, Bench, Phase, say  # noqa: E402
 from table import YANTIAN                               # noqa: E402
 
-MODULES = [phase_hits, phase_misses, phase_packument, phase_memory]
+MODULES = [phase_hits, phase_misses, phase_packument, phase_scale, phase_memory]
 PHASES: dict[str, Phase] = {phase.name: phase for module in MODULES for phase in module.PHASES}
 
 

@@ -14,6 +14,7 @@ import statistics
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.httpclient import Connection
 from harness.paths import BUILD
@@ -22,6 +23,7 @@ from objects import Object
 
 HOST = "127.0.0.1"              # what all tools call the server: links in packuments depend on it
 PULL = BUILD / "bench" / "pull"
+RANDOM_TAGS = Path(__file__).with_name("random_tags.lua")
 _MILLISECONDS = {"us": 1e-3, "ms": 1, "s": 1e3, "m": 6e4}
 
 
@@ -48,20 +50,30 @@ def _field_options(thing: Object) -> list[str]:
     return [word for name, value in thing.fields for word in ("-H", f"{name}: {value}")]
 
 
-def wrk(port: int, thing: Object, connections: int, seconds: float) -> Requests:
+def _wrk(port: int, target: str, connections: int, seconds: float, options=(),
+         arguments=()) -> Requests:
     """Whole answers with status 200 only, or LoadError; late ones count like others."""
     threads = min(connections, os.cpu_count())
     text = run(["wrk", "-t", threads, "-c", connections, "-d", f"{seconds:g}s", "--latency",
-                "--timeout", "5s", "-H", f"Host: {HOST}", *_field_options(thing),
-                f"http://127.0.0.1:{port}{thing.target}"], timeout=seconds + 30).stdout
+                "--timeout", "5s", "-H", f"Host: {HOST}", *options,
+                f"http://127.0.0.1:{port}{target}", *arguments], timeout=seconds + 30).stdout
     if bad := re.search(r"Non-2xx.*|Socket errors: (?!connect 0, read 0, write 0,).*", text):
-        raise LoadError(f"wrk on {thing.name}: {bad[0].strip()}")
+        raise LoadError(f"wrk on {target}: {bad[0].strip()}")
     p99 = re.search(r"^\s+99%\s+([0-9.]+)(us|ms|s|m)\s*$", text, re.M)
     if not p99:
-        raise LoadError(f"wrk on {thing.name}: {text.strip()}")
+        raise LoadError(f"wrk on {target}: {text.strip()}")
     return Requests(int(re.search(r"(\d+) requests in", text)[1]),
                     float(re.search(r"Requests/sec:\s+([0-9.]+)", text)[1]),
                     float(p99[1]) * _MILLISECONDS[p99[2]])
+
+
+def wrk(port: int, thing: Object, connections: int, seconds: float) -> Requests:
+    return _wrk(port, thing.target, connections, seconds, _field_options(thing))
+
+
+def wrk_random_tags(port: int, count: int, connections: int, seconds: float) -> Requests:
+    """Out of a store that has the tags t0 to t(count - 1)."""
+    return _wrk(port, "/", connections, seconds, ["-s", RANDOM_TAGS], ["--", count])
 
 
 def h2load(port: int, thing: Object, connections: int, *amount) -> Requests:

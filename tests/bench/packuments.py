@@ -6,14 +6,16 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import loads
+from harness.httpclient import Connection, Response
 from harness.net import free_port
 from harness.npm_packages import ACCEPT_ABBREVIATED, ACCEPT_FULL, PUBLISHED, integrity_of
 from harness.npm_registry import Verdaccio
 from harness.npm_tools import tool
 from objects import KIB, MIB
 from server import Cache
+from servers import Files
 
-PREFIX = "/npm"                 # where a server has more than packuments
 INDENT = 2                      # verdaccio's way; the sizes count it
 WORDS = "core util loader parser plugin server stream config types runtime helper schema".split()
 PEOPLE = [f"maintainer-{number}" for number in range(12)]
@@ -23,15 +25,19 @@ PEOPLE = [f"maintainer-{number}" for number in range(12)]
 class Packument:
     """What is asked for: one package, in one of the forms that clients want."""
     name: str
-    target: str
+    package: str
     fields: list[tuple[str, str]]
 
+    @property
+    def target(self) -> str:
+        return f"/{self.package}"
 
-BIG = Packument("7 MB packument", "/big", [ACCEPT_FULL])
-BIG_INSTALL = Packument("the same for an install, gzip", "/big",
+
+BIG = Packument("7 MB packument", "big", [ACCEPT_FULL])
+BIG_INSTALL = Packument("the same for an install, gzip", "big",
                         [ACCEPT_ABBREVIATED, ("Accept-Encoding", "gzip")])
-SMALL = Packument("small packument", "/small", [ACCEPT_FULL])
-HUGE = Packument("40 MB packument", f"{PREFIX}/huge", [ACCEPT_FULL])
+SMALL = Packument("small packument", "small", [ACCEPT_FULL])
+HUGE = Packument("40 MB packument", "huge", [ACCEPT_FULL])
 SIZES = {"big": 7 * MIB, "small": 14 * KIB, "huge": 40 * MIB}
 
 
@@ -79,10 +85,21 @@ def document(name: str, base: str = "http://127.0.0.1") -> dict:
             "readme": f"# {name}\n" * 20}
 
 
-def write(root: Path, name: str):
-    """As a file, for a plain server that plays a registry."""
-    root.mkdir(parents=True, exist_ok=True)
-    (root / name).write_text(json.dumps(document(name), indent=INDENT))
+def ask(port: int, thing) -> Response:
+    """The whole answer to one request."""
+    with Connection((loads.HOST, port), timeout=60) as connection:
+        answer = connection.ask("GET", thing.target, [("Host", loads.HOST), *thing.fields])
+    assert answer.status == 200 and answer.complete, f"{thing.name}: {answer}"
+    return answer
+
+
+def files(folder: Path, things: list[Packument]) -> Files:
+    """A plain server that plays a registry."""
+    root = folder / "root"
+    root.mkdir(parents=True)
+    for thing in things:
+        (root / thing.package).write_text(json.dumps(document(thing.package), indent=INDENT))
+    return Files(folder, root)
 
 
 # -- verdaccio -------------------------------------------------------------------------------

@@ -8,11 +8,10 @@ from pathlib import Path
 import loads
 import packuments
 import servers
-from harness.httpclient import Connection, Response
 from harness.net import until
 from harness.npm_shelf import npm_route
 from harness.process import Process
-from packuments import BIG, BIG_INSTALL, SMALL
+from packuments import BIG, BIG_INSTALL, SMALL, ask
 from phase import FOLDER, Bench, Phase
 from table import Budget
 
@@ -24,18 +23,11 @@ BIG_RATE = 6 << 20              # bytes per second for each big client beside a 
 RUN_IN_SECONDS = 0.3
 
 
-def ask(port: int, thing: packuments.Packument) -> Response:
-    with Connection(("127.0.0.1", port), timeout=60) as connection:
-        answer = connection.ask("GET", thing.target, [("Host", loads.HOST), *thing.fields])
-    assert answer.status == 200 and answer.complete, f"{thing.name}: {answer}"
-    return answer
-
-
 def warm_yantian(server: servers.Yantian, root: Path):
     """It holds every form; its bytes become the files of the plain server."""
     for thing, suffix in ((BIG, ""), (BIG_INSTALL, ".gz"), (SMALL, "")):
         until(lambda: "hit" in ask(server.port, thing).cache, 30, f"{thing.name} to be held", 0.1)
-        (root / f"{thing.target[1:]}{suffix}").write_bytes(ask(server.port, thing).body)
+        (root / f"{thing.package}{suffix}").write_bytes(ask(server.port, thing).body)
 
 
 @contextmanager

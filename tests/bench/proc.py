@@ -41,18 +41,20 @@ def cpu_seconds(pids: list[int]) -> float:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes. rss counts a page that processes share once for each, pss once in all."""
+    """Bytes. rss counts a page that processes share once for each, pss once in all; anonymous is
+    what is of no file."""
     rss: int
     pss: int
+    anonymous: int
 
 
 def memory(pids: list[int]) -> Memory:
-    rss = pss = 0
-    for pid in pids:
-        text = _read(f"/proc/{pid}/smaps_rollup")
-        rss += sum(int(kib) << 10 for kib in re.findall(r"^Rss:\s+(\d+) kB", text, re.M))
-        pss += sum(int(kib) << 10 for kib in re.findall(r"^Pss:\s+(\d+) kB", text, re.M))
-    return Memory(rss, pss)
+    texts = [_read(f"/proc/{pid}/smaps_rollup") for pid in pids]
+
+    def total(name: str) -> int:
+        return sum(int(kib) << 10 for text in texts
+                   for kib in re.findall(rf"^{name}:\s+(\d+) kB", text, re.M))
+    return Memory(total("Rss"), total("Pss"), total("Anonymous"))
 
 
 def written_bytes(pids: list[int]) -> int:

@@ -41,7 +41,7 @@ class Yantian(Cache):
             "admin": {"address": f"127.0.0.1:{free_port()}"},
             "storage": {"path": str(self.storage)},
             "log": {"access": access_log},
-            "routes": [config.hub(upstream.url, ttl="2h"), *more_routes],
+            "routes": [config.hub(upstream.url, ttl="3650d"), *more_routes],
         }))
 
     def is_stored(self, thing: Object) -> bool:

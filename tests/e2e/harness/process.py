@@ -36,14 +36,14 @@ class Process:
         assert self._popen is not None, f"{self.name} was never started"
         return self._popen.pid
 
-    def wait_ready(self, ready, timeout: float):
+    def wait_ready(self, ready, timeout: float, interval: float = 0.02):
         """Wait until ready() is true; an exit before that fails at once, with the output."""
         def check():
             if not self.running:
                 raise AssertionError(f"{self.name} ended with {self.exit_code}:\n{self.tail()}")
             return ready()
         try:
-            until(check, timeout, f"{self.name} to be ready")
+            until(check, timeout, f"{self.name} to be ready", interval)
         except AssertionError as failure:
             self.kill()
             raise AssertionError(f"{failure}\n{self.tail()}") from None
