@@ -26,14 +26,13 @@ struct open_file {
     int fd;
     unsigned uses;
     struct open_files *home;
-    bool listed;             /* else nobody new gets it, and it is closed after its last use */
-    struct open_file *next;  /* in its bucket */
-    struct open_file *older; /* while idle, and so is */
-    struct open_file *newer; /* this */
-    unsigned used_turn;      /* when it became idle */
-    unsigned proven_turn;    /* when it was last looked at */
-    unsigned seen_turn;      /* which blocks were found in memory then: */
-    unsigned char *seen;     /* a bit for each; NULL: none yet */
+    bool listed;                     /* else nobody new gets it: it is closed after its last use */
+    struct open_file *next;          /* in its bucket */
+    struct open_file *older, *newer; /* neighbours while it is idle */
+    unsigned used_turn;              /* when it became idle */
+    unsigned proven_turn;            /* when it was last looked at */
+    unsigned char *seen;             /* a bit for each block that was found in memory; or NULL */
+    unsigned seen_turn;              /* for which that holds */
 };
 
 struct open_files {
@@ -57,7 +56,7 @@ void open_file_release(struct open_file *file);
 /* It has turned out shorter than it was: look at it before it is used again. */
 void open_file_doubt(struct open_file *file);
 
-/* The end of a turn: closes what was idle for all of it. false: nothing is open. */
+/* The end of a turn: closes what has been idle since the one before. false: nothing is open. */
 bool open_files_tend(struct open_files *of);
 
 /*
