@@ -152,7 +152,7 @@ def test_a_file_newer_than_the_held_page_is_found(cache, index):
     assert cache.get(index.target("demo", new)).status == 404
     index.upload("demo", new)
     time.sleep(0.35)
-    assert cache.completed(index.target("demo", new)) == new.data
+    until(lambda: cache.completed(index.target("demo", new)) == new.data, 5, "the new file")
     time.sleep(0.35)
     index.forget()
     for _ in range(10):

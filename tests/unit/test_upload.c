@@ -139,6 +139,11 @@ void lookup_body_taken(struct lookup *l, uint64_t pos)
     (void)pos;
 }
 
+void lookup_body_broken(struct lookup *l)
+{
+    (void)l;
+}
+
 /* --- a protocol that takes bodies --- */
 
 static void render(struct arena *a, enum plan_error error, struct slice detail,
