@@ -150,7 +150,9 @@ static void pick_route(const struct service *s, const char *listen_route,
 
 static char lower(char c)
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+    if (c >= 'A' && c <= 'Z')
+        return (char)(c - 'A' + 'a');
+    return c;
 }
 
 /* How clients reach this cache: the one place that knows. */

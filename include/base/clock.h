@@ -1,4 +1,5 @@
-/* The two clocks. All reads are cheap (vDSO); the pure floors never call them, they are given times. */
+/* The two clocks. All reads are cheap (vDSO); the pure floors never call them, they are given
+ * times. */
 #ifndef YT_BASE_CLOCK_H
 #define YT_BASE_CLOCK_H
 
