@@ -22,6 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
 import loads                                            # noqa: E402
 import objects                                          # noqa: E402
+import phase_cold_disk                                  # noqa: E402
+import phase_fill_cost                                  # noqa: E402
 import phase_hits                                       # noqa: E402
 import phase_memory                                     # noqa: E402
 import phase_misses                                     # noqa: E402
@@ -32,7 +34,8 @@ from harness.registry import Registry                   # noqa: E402
 from phase import FOLDER, FULL, QUICK, Bench, Phase, say  # noqa: E402
 from table import YANTIAN                               # noqa: E402
 
-MODULES = [phase_hits, phase_misses, phase_packument, phase_scale, phase_memory]
+MODULES = [phase_hits, phase_misses, phase_fill_cost, phase_packument, phase_scale,
+           phase_cold_disk, phase_memory]
 PHASES: dict[str, Phase] = {phase.name: phase for module in MODULES for phase in module.PHASES}
 
 
