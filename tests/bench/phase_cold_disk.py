@@ -51,7 +51,7 @@ def cold_client(port: int, thing):
 
 
 def title(what: str) -> str:
-    return f"p99 of small hits at {CONNECTIONS} connections beside a 512 MiB hit from {what}"
+    return f"p99 of small hits, {CONNECTIONS} connections, beside a 512 MiB hit from {what}"
 
 
 def beside_cold(bench: Bench, caches: list, group: Group, slow: bool):

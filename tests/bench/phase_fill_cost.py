@@ -26,7 +26,7 @@ def caches_of(upstream, name: str) -> list[Cache]:
 def measure_beside(bench: Bench, caches: list, title: str, small, seconds: int,
                    load: Callable[[Cache], None]):
     """Small hits without and beside what `load` does to an empty cache."""
-    group = bench.table.group(f"p99 of small hits at {CONNECTIONS} connections beside {title}")
+    group = bench.table.group(f"p99 of small hits, {CONNECTIONS} connections, beside {title}")
     beside = group.row("ms")
     without = group.row("ms", "p99 without it")
     rate = group.row("ratio", "requests/s, beside ÷ without", more_is_better=True)
@@ -58,7 +58,7 @@ def blob(bench: Bench):
 
 
 def packument(bench: Bench):
-    folder = FOLDER / "run" / "fill-packument"
+    folder = FOLDER / "run" / "fill-npm"
     registry = packuments.files(folder / "registry", [SMALL, HUGE])
     registry.start()
     try:
