@@ -118,4 +118,4 @@ NOTE = (
     "answers with. Beside the small load the big clients take the same number of bytes per second "
     "from each server that gives it, so that what is lost is not what a faster server sends more.")
 
-PHASES = [Phase("packument", "Packuments", run, quick=True, note=NOTE)]
+PHASES = [Phase("packument", "Packuments", run, note=NOTE)]
