@@ -12,8 +12,9 @@ from harness.httpclient import Connection
 from harness.net import until
 from objects import MIB
 from phase import FOLDER, GIB, Bench, Phase
+from plots import Plot, plot
 from server import Cache
-from table import BEST_PEER, YANTIAN, Budget, Row
+from table import BEST_PEER, YANTIAN, Budget, Row, Table
 
 HERD = 64
 SLOW_HERD = 16
@@ -23,6 +24,10 @@ SLOW_HERD_SECONDS = 30          # one download over that link takes 7
 # Over a link a run takes as long as the link: these take part. tcp_nopush means nothing there.
 QUICK_ENOUGH = [YANTIAN, "nginx", "varnish"]
 LAYERS, AT_ONCE = 40, 6         # containerd fetches three to six layers of an image at once
+
+MISS, HERD_TITLE = "512 MiB cold miss", f"{HERD} clients, one cold 128 MiB blob"
+FAR_MISS = f"{MISS}, 125 MB/s, round trip 20 ms"
+FAR_HERD = f"{SLOW_HERD} clients, one cold 128 MiB blob, 20 MB/s, round trip 20 ms"
 
 
 # -- near by ---------------------------------------------------------------------------------
@@ -36,7 +41,7 @@ def store_one(cache: Cache, thing: objects.Object) -> loads.Pulled:
 
 def miss(bench: Bench):
     thing = bench.things["512 MiB"]
-    group = bench.table.group("512 MiB cold miss")
+    group = bench.table.group(MISS)
     total = group.row("s", budget=Budget(1.2, "nginx"))
     ratio = group.row("ratio", "total ÷ direct download")
     first = group.row("ms", "first byte of the body")
@@ -63,7 +68,7 @@ def miss(bench: Bench):
 
 def herd(bench: Bench):
     thing = bench.things["128 MiB"]
-    group = bench.table.group(f"{HERD} clients, one cold 128 MiB blob")
+    group = bench.table.group(HERD_TITLE)
     last = group.row("s to the last", budget=Budget(1, BEST_PEER))
     first = group.row("ms", "first byte of the body, median", budget=Budget(50))
     gets = group.row("count", "upstream GETs", budget=Budget(1))
@@ -107,7 +112,7 @@ def add_difference(row: Row, of: Row):
 
 def far_miss(bench: Bench):
     thing = bench.things["512 MiB"]
-    group = bench.table.group("512 MiB cold miss, 125 MB/s, round trip 20 ms")
+    group = bench.table.group(FAR_MISS)
     total = group.row("s", budget=Budget(1.02, "direct"))
     first = group.row("ms", "first byte of the body")
     added = group.row("ms", "first byte, more than direct", budget=Budget(5))
@@ -127,8 +132,7 @@ def far_miss(bench: Bench):
 
 def far_herd(bench: Bench):
     thing = bench.things["128 MiB"]
-    group = bench.table.group(f"{SLOW_HERD} clients, one cold 128 MiB blob, 20 MB/s, "
-                              "round trip 20 ms")
+    group = bench.table.group(FAR_HERD)
     last = group.row("s to the last", budget=Budget(1.02, "direct"))
     first = group.row("ms", "first byte of the body, median")
     gets = group.row("count", "upstream GETs", budget=Budget(1))
@@ -186,12 +190,21 @@ def far_image(bench: Bench):
         bench.turns(bench.scale.cold, group_of_servers, group, measure)
 
 
+def miss_plots(table: Table) -> list[Plot]:
+    loads_of_misses = [("512 MiB", MISS), (f"{HERD} × 128 MiB", HERD_TITLE),
+                       ("512 MiB, far", FAR_MISS), (f"{SLOW_HERD} × 128 MiB, far", FAR_HERD)]
+    return plot("misses", "What is not held: one client, and herds",
+                "clients × bytes; far: over links of 125 and 20 MB/s, round trip 20 ms",
+                [(label, table.find(title)) for label, title in loads_of_misses],
+                "s to the last byte", logarithmic=True)
+
+
 LINK_NOTE = (
     "The link is a relay on loopback (link.c) between the caches and the upstream: a rate for all "
     "connections together, 10 ms each way, one round trip more for a new connection; no loss, no "
     "slow start. direct is a download through the link without a cache.")
 
-PHASES = [Phase("miss", "A miss", miss, quick=True),
+PHASES = [Phase("miss", "A miss", miss, quick=True, plots=miss_plots),
           Phase("herd", "A herd on something that is not held", herd, quick=True),
           Phase("far-miss", "A miss over a long link", far_miss, note=LINK_NOTE),
           Phase("far-herd", "A herd over a long link", far_herd, note=LINK_NOTE),
