@@ -29,7 +29,10 @@ def _processor() -> str:
 
 
 def _version(argv: list) -> str:
-    done = run(argv, check=False)
+    try:
+        done = run(argv, check=False)
+    except FileNotFoundError:
+        return f"{argv[0]} is not installed"
     return (done.stdout or done.stderr).splitlines()[0].strip()
 
 
