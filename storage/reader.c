@@ -7,7 +7,7 @@
 enum {
     FILTER_SLOTS = 4096,
     TOUCH_MINUTES = 5,
-    TOUCHES_MAX = 1000, /* in a second: each costs the writer as much as a small hit */
+    TOUCHES_MAX = 200, /* in a second: each costs the writer as much as a small hit */
     MS_PER_SECOND = 1000,
     MS_PER_MINUTE = 60 * 1000,
 };
