@@ -246,7 +246,8 @@ static unsigned char *seen_byte(struct open_file *file, uint64_t offset)
     return file->seen ? file->seen + offset / OPEN_FILES_BLOCK / 8 : NULL;
 }
 
-bool open_file_in_memory(struct open_file *file, uint64_t offset, uint64_t *end)
+/* Up to the end of the block at most, which it sets *end to. */
+static bool block_in_memory(struct open_file *file, uint64_t offset, uint64_t *end)
 {
     uint64_t block = offset / OPEN_FILES_BLOCK * OPEN_FILES_BLOCK;
     uint64_t block_end = block + OPEN_FILES_BLOCK;
@@ -259,9 +260,25 @@ bool open_file_in_memory(struct open_file *file, uint64_t offset, uint64_t *end)
         *end = block_end;
     if (seen && *seen & bit)
         return true;
-    if (!files_in_memory(file->fd, offset, *end))
-        return false;
-    if (seen && offset == block && *end == block_end)
+    if (!files_in_memory(file->fd, block, block_end))
+        return files_in_memory(file->fd, offset, *end);
+    if (seen)
         *seen |= bit;
+    return true;
+}
+
+bool open_file_in_memory(struct open_file *file, uint64_t offset, uint64_t *end)
+{
+    uint64_t limit = *end - offset < OPEN_FILES_LOOK ? *end : offset + OPEN_FILES_LOOK;
+
+    *end = limit;
+    if (!block_in_memory(file, offset, end))
+        return false;
+    while (*end < limit) {
+        uint64_t stop = limit;
+        if (!block_in_memory(file, *end, &stop))
+            break;
+        *end = stop;
+    }
     return true;
 }

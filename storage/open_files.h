@@ -16,6 +16,7 @@ enum {
     OPEN_FILES_BUCKETS = 1024,
     OPEN_FILES_IDLE_MAX = 1024,
     OPEN_FILES_BLOCK = 1024 * 1024, /* what is remembered as being in memory */
+    OPEN_FILES_LOOK = 2 * OPEN_FILES_BLOCK,
 };
 
 struct open_files;
@@ -60,8 +61,8 @@ void open_file_doubt(struct open_file *file);
 bool open_files_tend(struct open_files *of);
 
 /*
- * Are the file's bytes from `offset` up to *end in memory? Looks up to the end of a block, and sets
- * *end to where it stopped looking.
+ * Are the file's bytes from `offset` up to *end in memory? Looks at OPEN_FILES_LOOK at most, and
+ * sets *end to where they are no longer, or where it stopped looking. false: not even the first.
  */
 bool open_file_in_memory(struct open_file *file, uint64_t offset, uint64_t *end);
 

@@ -113,7 +113,7 @@ struct store_body store_body_share(const struct store_body *body);
 void store_body_doubt(struct store_body *body);
 /*
  * Is what the file has from `offset` up to *end in memory? Then it can be sent without waiting for
- * the disk. Looks at 1 MiB at most, and sets *end to where it stopped. What was found in memory is
+ * the disk. Looks at 2 MiB at most, and sets *end to where it stopped. What was found in memory is
  * not looked at again in this turn, whoever asks.
  */
 bool store_body_in_memory(const struct store_body *body, uint64_t offset, uint64_t *end);
