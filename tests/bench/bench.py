@@ -50,18 +50,20 @@ def prepare_upstream(stack: ExitStack) -> tuple[Registry, dict[str, objects.Obje
 
 
 def measure(quick: bool, phases: list[Phase]) -> tuple[str, bool]:
-    """The report, and whether every run of Yantian came to its end."""
+    """The report, and whether every run of Yantian came to its end. Each phase that is done is in
+    the report at once: a run that is broken off is not lost."""
     begin, load_before = time.monotonic(), os.getloadavg()[0]
     loads.allow_many_connections()
     shutil.rmtree(FOLDER / "run", ignore_errors=True)
     with ExitStack() as stack:
         bench = Bench(QUICK if quick else FULL, *prepare_upstream(stack))
-        for phase in phases:
+        for number, phase in enumerate(phases):
             bench.table.section(phase.title, phase.note)
             phase.run(bench)
+            text = report.write(bench, phases[:number + 1], load_before, time.monotonic() - begin)
     shutil.rmtree(FOLDER / "run")
     sound = all(server != YANTIAN for server, _ in bench.table.failures)
-    return report.write(bench, phases, load_before, time.monotonic() - begin), sound
+    return text, sound
 
 
 def end(*_):
