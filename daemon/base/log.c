@@ -90,17 +90,11 @@ static void append_time(struct line *line)
 
 static void append_int(struct line *line, int64_t value)
 {
-    char digits[24];
-    size_t at = sizeof digits;
-    uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
+    char digits[DECIMAL_MAX];
 
-    do {
-        digits[--at] = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest);
     if (value < 0)
-        digits[--at] = '-';
-    append(line, slice_of(digits + at, sizeof digits - at));
+        append(line, SLICE("-"));
+    append(line, slice_decimal(value < 0 ? -(uint64_t)value : (uint64_t)value, digits));
 }
 
 /* The escaped bytes of a value, cut at the bound. */

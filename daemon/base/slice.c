@@ -14,3 +14,14 @@ bool slice_u64(struct slice s, uint64_t *value)
     *value = v;
     return true;
 }
+
+struct slice slice_decimal(uint64_t value, char room[DECIMAL_MAX])
+{
+    size_t at = DECIMAL_MAX;
+
+    do {
+        room[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value);
+    return slice_of(room + at, DECIMAL_MAX - at);
+}

@@ -84,24 +84,12 @@ static void put(struct head_writer *w, struct slice s)
     w->n += s.n;
 }
 
-enum { DIGITS_MAX = 20 };
-
-static struct slice digits_of(uint64_t value, char digits[DIGITS_MAX])
-{
-    size_t at = DIGITS_MAX;
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    return slice_of(digits + at, DIGITS_MAX - at);
-}
-
 static void put_i64(struct head_writer *w, int64_t value)
 {
-    char digits[DIGITS_MAX];
+    char digits[DECIMAL_MAX];
     if (value < 0)
         put(w, SLICE("-"));
-    put(w, digits_of(value < 0 ? -(uint64_t)value : (uint64_t)value, digits));
+    put(w, slice_decimal(value < 0 ? -(uint64_t)value : (uint64_t)value, digits));
 }
 
 /* Would the bytes end the line, or hide its end from somebody? */
@@ -149,8 +137,8 @@ void head_add(struct head_writer *w, struct slice name, struct slice value)
 
 void head_add_u64(struct head_writer *w, struct slice name, uint64_t value)
 {
-    char digits[DIGITS_MAX];
-    head_add_own(w, name, digits_of(value, digits));
+    char digits[DECIMAL_MAX];
+    head_add_own(w, name, slice_decimal(value, digits));
 }
 
 void head_add_raw(struct head_writer *w, struct slice lines)

@@ -1,4 +1,5 @@
 #include "io/stream.h"
+#include "base/slice.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -89,13 +90,9 @@ struct peer peer_of(const struct sockaddr_storage *address)
 
 static char *add_number(char *out, unsigned value)
 {
-    char digits[10];
-    size_t at = sizeof digits;
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value);
-    return mempcpy(out, digits + at, sizeof digits - at);
+    char digits[DECIMAL_MAX];
+    struct slice text = slice_decimal(value, digits);
+    return mempcpy(out, text.p, text.n);
 }
 
 static void v4_text(const struct peer *peer, char out[PEER_TEXT_MAX])

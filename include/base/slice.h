@@ -91,4 +91,8 @@ static inline struct slice slice_trim(struct slice s)
  */
 bool slice_u64(struct slice s, uint64_t *value);
 
+enum { DECIMAL_MAX = 20 };
+/* The other way: the digits stand in `room`. */
+struct slice slice_decimal(uint64_t value, char room[DECIMAL_MAX]);
+
 #endif

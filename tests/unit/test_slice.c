@@ -97,12 +97,24 @@ static void test_u64(void **state)
     assert_int_equal(v, 7);
 }
 
+static void test_decimal(void **state)
+{
+    char room[DECIMAL_MAX];
+
+    (void)state;
+    assert_slice(slice_decimal(0, room), "0");
+    assert_slice(slice_decimal(9, room), "9");
+    assert_slice(slice_decimal(10, room), "10");
+    assert_slice(slice_decimal(UINT64_MAX, room), "18446744073709551615");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_equality), cmocka_unit_test(test_starts_and_ends),
         cmocka_unit_test(test_parts),    cmocka_unit_test(test_find),
         cmocka_unit_test(test_trim),     cmocka_unit_test(test_u64),
+        cmocka_unit_test(test_decimal),
     };
     return cmocka_run_group_tests_name("slice", tests, NULL, NULL);
 }
