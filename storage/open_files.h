@@ -15,8 +15,8 @@
 enum {
     OPEN_FILES_BUCKETS = 1024,
     OPEN_FILES_IDLE_MAX = 1024,
-    OPEN_FILES_BLOCK = 1024 * 1024, /* what is remembered as being in memory */
-    OPEN_FILES_LOOK = 2 * OPEN_FILES_BLOCK,
+    OPEN_FILES_BLOCK = 1024 * 1024,         /* what is remembered as being in memory */
+    OPEN_FILES_LOOK = 2 * OPEN_FILES_BLOCK, /* no less than what is sent to one client at a time */
 };
 
 struct open_files;

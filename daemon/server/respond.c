@@ -6,7 +6,11 @@
 #include "http/response.h"
 #include <stdio.h>
 
-enum { HEAD_ROOM = 1024, BOUNDARY_LENGTH = 24, JOINED_MAX = 4096 };
+enum {
+    HEAD_ROOM = 1024,
+    BOUNDARY_LENGTH = 24,
+    JOINED_MAX = 4096, /* to copy so little behind the head costs less than to send two pieces */
+};
 
 static struct slice date_now(struct server_worker *w)
 {
@@ -171,7 +175,9 @@ static bool respond_whole(struct exchange *x)
     const struct answer *a = &x->lookup.answer;
     struct head_writer w;
     bool bodiless = is_bodiless(a->status);
-    size_t joined = a->body == BODY_MEMORY && a->size <= JOINED_MAX ? (size_t)a->size : 0;
+    bool has_body = x->request.method != HTTP_HEAD && a->body != BODY_NONE && !bodiless;
+    bool joins = has_body && a->body == BODY_MEMORY && a->size <= JOINED_MAX;
+    size_t joined = joins ? (size_t)a->size : 0;
     if (!begin(x, &w, a->status, entity_room(x) + joined))
         return false;
     if (a->content_type.n)
@@ -186,12 +192,10 @@ static bool respond_whole(struct exchange *x)
     if (!finish(x, &w) || !new_parts(x, 1))
         return false;
     x->parts[0].text = slice_of(w.p, w.n);
-    if (x->request.method == HTTP_HEAD || a->body == BODY_NONE || bodiless)
-        return true;
     if (joined) {
         memcpy(w.p + w.n, x->lookup.held_body.bytes.p, joined);
         x->parts[0].text.n += joined;
-    } else {
+    } else if (has_body) {
         x->parts[0].end = a->has_size ? a->size : UINT64_MAX;
     }
     return true;

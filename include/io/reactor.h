@@ -82,7 +82,7 @@ void timer_clear(struct timer *t);
 
 /*
  * Deadlines of one length for very many objects: a list in order of age and one timer, so that
- * moving a deadline costs a few stores. Fires up to a quarter of a second late.
+ * moving a deadline costs a few stores. Fires up to a tick early or a quarter of a second late.
  */
 struct deadline {
     struct deadline *prev, *next;

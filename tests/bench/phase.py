@@ -34,6 +34,7 @@ import loads
 import servers
 from harness.net import until
 from harness.paths import BUILD
+from harness.process import Process
 from harness.registry import Registry
 from objects import Object
 from server import Cache, Raw, Server
@@ -185,6 +186,21 @@ class Bench:
             time.sleep(GAP_SECONDS / 2)
             if server.cpu_seconds() - before < GAP_SECONDS / 8:
                 break
+
+
+@contextmanager
+def running(name: str, argv: list, run_in: float):
+    """Clients of ours that have been pulling for a while; they must come to a good end."""
+    clients = Process(name, argv, FOLDER / "run")
+    clients.out_path.unlink(missing_ok=True)
+    clients.start()
+    try:
+        time.sleep(run_in)
+        yield clients
+        if clients.wait(30) != 0:
+            raise loads.LoadError(f"{name}: {clients.tail(300)}")
+    finally:
+        clients.kill()
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,11 @@
 """A cold disk: what others feel when a client takes a blob that is on disk and not in memory."""
 
 import json
-import time
 from contextlib import contextmanager, nullcontext
 
 import disk
 import loads
-from harness.process import Process
-from phase import FOLDER, Bench, Phase
+from phase import FOLDER, Bench, Phase, running
 from phase_misses import store_one
 from table import YANTIAN, Group
 
@@ -35,17 +33,9 @@ def held(bench: Bench):
 def cold_client(port: int, thing):
     """Takes the blob while it lasts; the result gets its bytes per second at the end."""
     argv = loads.slow_pull_argv(port, thing, 1, 1 << 30, RUN_IN_SECONDS + SECONDS)
-    client = Process("cold-client", argv, FOLDER / "run")
-    client.out_path.unlink(missing_ok=True)
-    client.start()
     result = {}
-    try:
-        time.sleep(RUN_IN_SECONDS)
+    with running("cold-client", argv, RUN_IN_SECONDS) as client:
         yield result
-        if client.wait(30) != 0:
-            raise loads.LoadError(f"cold client: {client.tail(300)}")
-    finally:
-        client.kill()
     got = json.loads(client.output())
     result["rate"] = got["bytes"] / got["seconds"]
 

@@ -1,12 +1,8 @@
 """Memory: idle, for each idle connection, with slow clients."""
 
-import time
-from contextlib import contextmanager
-
 import loads
 import objects
-from harness.process import Process
-from phase import FOLDER, Bench, Phase
+from phase import Bench, Phase, running
 from server import Raw, Server
 from table import Budget
 
@@ -53,19 +49,9 @@ def slow_memory(bench: Bench, raw: Raw, caches: list):
     bench.warm_turns(bench.scale.memory, raw, caches, group, measure)
 
 
-@contextmanager
 def slow_clients(port: int, thing: objects.Object):
-    """Clients that have been reading slowly for a while."""
     argv = loads.slow_pull_argv(port, thing, SLOW_CLIENTS, SLOW_RATE, SLOW_SECONDS + 1)
-    clients = Process("slow-clients", argv, FOLDER / "run")
-    clients.start()
-    try:
-        time.sleep(SLOW_SECONDS)
-        yield
-        if clients.wait(30) != 0:
-            raise loads.LoadError(f"slow clients: {clients.tail(300)}")
-    finally:
-        clients.kill()
+    return running("slow-clients", argv, SLOW_SECONDS)
 
 
 def memory(bench: Bench):

@@ -1,7 +1,6 @@
 """Packuments: the big document that every install of a popular package reads."""
 
 import gzip
-import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -10,9 +9,8 @@ import packuments
 import servers
 from harness.net import until
 from harness.npm_shelf import npm_route
-from harness.process import Process
 from packuments import BIG, BIG_INSTALL, SMALL, ask
-from phase import FOLDER, Bench, Phase
+from phase import FOLDER, Bench, Phase, running
 from table import Budget
 
 BIG_CLIENTS, SMALL_CONNECTIONS = 16, 16
@@ -68,19 +66,10 @@ def big(bench: Bench, group_of_servers: list, thing: packuments.Packument, title
     bench.turns(bench.scale.crowd, group_of_servers, group, measure)
 
 
-@contextmanager
 def big_clients(port: int, seconds: float):
     """Clients that take the big packument again and again, at a rate that both servers reach."""
     argv = loads.slow_pull_argv(port, BIG, BIG_CLIENTS, BIG_RATE, seconds, times=1000)
-    clients = Process("big-clients", argv, FOLDER / "run")
-    clients.start()
-    try:
-        time.sleep(RUN_IN_SECONDS)
-        yield
-        if clients.wait(30) != 0:
-            raise loads.LoadError(f"big clients: {clients.tail(300)}")
-    finally:
-        clients.kill()
+    return running("big-clients", argv, RUN_IN_SECONDS)
 
 
 def small_beside_big(bench: Bench, group_of_servers: list):

@@ -7,13 +7,15 @@ YANTIAN = "yantian"
 NGINX = ("nginx nopush", "nginx")       # its tunings; in each row the better one counts
 LIMITS = ("raw", "direct")              # the raw server, the download from the upstream itself
 BEST_PEER = "the best peer"             # of those that were measured in the row
+OR = " or "
 
 
 @dataclass(frozen=True)
 class Budget:
     """A bound for Yantian: so many times what another one reaches, or a number."""
     factor: float
-    of: str = ""                # a server, BEST_PEER; "": the factor is the bound itself
+    of: str = ""                # a server, several (OR between them), BEST_PEER; "": the factor
+                                # is the bound itself
 
 
 @dataclass
@@ -54,7 +56,8 @@ class Row:
     def reference(self) -> str | None:
         """Whom the budget compares with, if it was measured."""
         of = self.budget.of
-        return self.best(self.peers() if of == BEST_PEER else tunings(of))
+        named = [name for server in of.split(OR) for name in tunings(server)]
+        return self.best(self.peers() if of == BEST_PEER else named)
 
     def limit(self) -> float | None:
         """What the budget comes to in this run; None: there is nothing to compare with."""

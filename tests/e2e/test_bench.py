@@ -16,7 +16,7 @@ import loads                                            # noqa: E402
 import phase                                            # noqa: E402
 import plots                                            # noqa: E402
 import proc                                             # noqa: E402
-from table import BEST_PEER, Budget, Row, Table         # noqa: E402
+from table import BEST_PEER, OR, Budget, Row, Table     # noqa: E402
 
 pytestmark = pytest.mark.quick
 
@@ -52,6 +52,13 @@ def test_the_best_peer_is_neither_a_limit_nor_yantian():
     made = row(Budget(1, BEST_PEER), raw=[900], direct=[800], yantian=[700], varnish=[300],
                registry=[2])
     assert (made.limit(), made.is_met()) == (300, True)
+
+
+def test_a_budget_may_name_several():
+    """The better one of them counts, and no other peer."""
+    made = row(Budget(1, f"nginx{OR}registry"), yantian=[6], nginx=[3], nginx_nopush=[5], registry=[4],
+               varnish=[9])
+    assert made.limit() == 5 and made.is_met()
 
 
 def test_a_budget_without_a_figure_of_yantian_is_not_met_and_without_reference_is_not_judged():

@@ -7,6 +7,7 @@
 #ifndef YT_TESTS_ENGINE_KIT_H
 #define YT_TESTS_ENGINE_KIT_H
 
+#include "base/container.h"
 #include "daemon/cache/worker.h"
 #include "origin.h"
 #include "upstream_kit.h"
@@ -684,6 +685,56 @@ static inline enum stored stored_for(struct guest *g, const struct origin *o)
     store_reader_free(&reader);
     arena_reset(&a);
     return result;
+}
+
+/* --- a disk that answers when it is told to --- */
+
+enum { HELD_THREADS_MAX = 2 };
+
+struct held_thread {
+    struct job job;
+    sem_t *goes_on;
+};
+
+struct held_disk {
+    sem_t goes_on;
+    struct held_thread threads[HELD_THREADS_MAX];
+    unsigned n;
+};
+
+static inline void held_work(struct job *j)
+{
+    while (sem_wait(container_of(j, struct held_thread, job)->goes_on) != 0)
+        continue;
+}
+
+static inline void held_done(struct job *j)
+{
+    (void)j;
+}
+
+/* So many threads of the pool do nothing else from now on. */
+static inline void disk_stop(struct held_disk *d, struct pool *pool, unsigned threads,
+                             struct reactor *home)
+{
+    sem_init(&d->goes_on, 0, 0);
+    for (d->n = 0; d->n < threads; d->n++) {
+        struct held_thread *t = &d->threads[d->n];
+        *t = (struct held_thread){{.work = held_work, .done = held_done}, &d->goes_on};
+        pool_submit(pool, &t->job, home);
+    }
+}
+
+static inline void disk_go(struct held_disk *d)
+{
+    for (unsigned i = 0; i < d->n; i++)
+        sem_post(&d->goes_on);
+}
+
+/* When the pool is gone. */
+static inline void disk_end(struct held_disk *d)
+{
+    sem_destroy(&d->goes_on);
 }
 
 #endif

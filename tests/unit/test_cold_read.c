@@ -9,8 +9,6 @@ static bool memory_has(const struct store_body *body, uint64_t offset, uint64_t 
 
 #include "engine_kit.h"
 
-#include <semaphore.h>
-
 enum { SIZE = 5 * 1024 * 1024 + 100 };
 
 static _Atomic uint64_t cold_from; /* nothing is in memory from here on, ever */
@@ -24,37 +22,12 @@ static bool memory_has(const struct store_body *body, uint64_t offset, uint64_t 
     return offset < cold;
 }
 
-/* --- a disk that answers when it is told to --- */
-
-static sem_t disk_goes_on;
-
-static void hold_disk(struct job *j)
-{
-    (void)j;
-    while (sem_wait(&disk_goes_on) != 0)
-        continue;
-}
-
-static void disk_was_held(struct job *j)
-{
-    (void)j;
-}
-
-static struct job block;
+static struct held_disk the_disk;
 
 static void disk_stops(void)
 {
-    sem_init(&disk_goes_on, 0, 0);
-    block = (struct job){.work = hold_disk, .done = disk_was_held};
-    pool_submit(the_site.cold_pool, &block, the_site.seats[1].reactor);
+    disk_stop(&the_disk, the_site.cold_pool, 1, the_site.seats[1].reactor);
 }
-
-static void disk_works(void)
-{
-    sem_post(&disk_goes_on);
-}
-
-/* --- */
 
 /* The body is held, and cold from `from` on. */
 static void begin_cold(uint64_t from)
@@ -68,7 +41,7 @@ static void begin_cold(uint64_t from)
 static void end_site(void)
 {
     kit_end(NULL);
-    sem_destroy(&disk_goes_on);
+    disk_end(&the_disk);
 }
 
 static const char *blob_file(void)
@@ -110,7 +83,7 @@ static void test_nobody_waits_for_what_is_in_memory(void **state)
     struct guest *g = enter(0, wants_blob);
     check_body_of(g, &the_origin);
     assert_int_equal(g->waits, 0);
-    disk_works();
+    disk_go(&the_disk);
     end_site();
 }
 
@@ -130,7 +103,7 @@ static void test_a_slow_disk_is_no_matter_of_others(void **state)
     assert_false(seen(slow, complete));
     assert_int_equal(slow->n, 4096);
     assert_int_equal(slow->waits, 1);
-    disk_works();
+    disk_go(&the_disk);
     check_body_of(slow, &the_origin);
     end_site();
 }
@@ -148,7 +121,7 @@ static void test_who_leaves_does_not_wait_for_the_disk(void **state)
     site_order_stop(&the_site);
     kit_sleep(20);
     assert_false(atomic_load(&the_site.seats[0].idle)); /* the worker stays for it */
-    disk_works();
+    disk_go(&the_disk);
     site_stop_workers(&the_site);
     assert_int_equal(the_site.seats[0].worker->cold_reads, 0);
     site_forget_stop(&the_site);
@@ -164,7 +137,7 @@ static void test_a_file_that_was_shortened_breaks_off(void **state)
     struct guest *g = enter(0, wants_blob);
     await(seen(g, ready));
     assert_int_equal(truncate(blob_file(), 1000), 0);
-    disk_works();
+    disk_go(&the_disk);
     guest_wait_end(g);
     assert_true(seen(g, broken));
     assert_int_equal(g->n, 0);

@@ -227,44 +227,24 @@ static void test_a_relay_holds_no_more_than_its_window(void **state)
 
 /* --- the disk --- */
 
-static sem_t disk_goes_on;
-
-static void hold_disk(struct job *j)
-{
-    (void)j;
-    while (sem_wait(&disk_goes_on) != 0)
-        continue;
-}
-
-static void disk_was_held(struct job *j)
-{
-    (void)j;
-}
-
 /* The disk is slower than the link: what waits for it is bounded. */
 static void test_a_slow_disk_slows_the_upstream(void **state)
 {
     (void)state;
-    struct job blocks[2];
-    memset(blocks, 0, sizeof blocks);
-    sem_init(&disk_goes_on, 0, 0);
+    struct held_disk disk;
     begin(HUGE_BODY);
-    for (int i = 0; i < 2; i++) {
-        blocks[i] = (struct job){.work = hold_disk, .done = disk_was_held};
-        pool_submit(the_site.pool, &blocks[i], the_site.seats[1].reactor);
-    }
+    disk_stop(&disk, the_site.pool, 2, the_site.seats[1].reactor);
     struct guest *g = enter(0, wants_blob);
     await(look(0).queued >= FILL_QUEUE_MAX);
     kit_sleep(50);
     assert_in_range(look(0).queued, FILL_QUEUE_MAX, FILL_QUEUE_MAX + 64 * 1024);
     assert_int_equal(seen(g, n), 0);
-    sem_post(&disk_goes_on);
-    sem_post(&disk_goes_on);
+    disk_go(&disk);
     check_body_of(g, &the_origin);
     site_settle(&the_site);
     assert_int_equal(stored_for(g, &the_origin), STORED_RIGHT);
     kit_end(NULL);
-    sem_destroy(&disk_goes_on);
+    disk_end(&disk);
 }
 
 static sem_t home_is_held, home_goes_on;
@@ -281,17 +261,12 @@ static void hold_home(struct mail *m)
 static void test_writing_does_not_wait_for_home(void **state)
 {
     (void)state;
-    struct job blocks[2];
+    struct held_disk disk;
     struct mail hold = {.run = hold_home};
-    memset(blocks, 0, sizeof blocks);
-    sem_init(&disk_goes_on, 0, 0);
     sem_init(&home_is_held, 0, 0);
     sem_init(&home_goes_on, 0, 0);
     begin(HUGE_BODY);
-    for (int i = 0; i < 2; i++) {
-        blocks[i] = (struct job){.work = hold_disk, .done = disk_was_held};
-        pool_submit(the_site.pool, &blocks[i], the_site.seats[1].reactor);
-    }
+    disk_stop(&disk, the_site.pool, 2, the_site.seats[1].reactor);
     struct guest *here = enter(0, wants_blob);
     await(look(0).queued >= FILL_QUEUE_MAX);
     struct guest *there = enter(1, wants_blob);
@@ -299,8 +274,7 @@ static void test_writing_does_not_wait_for_home(void **state)
     reactor_post(the_site.seats[0].reactor, &hold);
     while (sem_wait(&home_is_held) != 0)
         continue;
-    sem_post(&disk_goes_on);
-    sem_post(&disk_goes_on);
+    disk_go(&disk);
     for (int i = 0; i < 500 && seen(there, n) < FILL_QUEUE_MAX; i++)
         kit_sleep(10);
     bool is_written = seen(there, n) >= FILL_QUEUE_MAX, was_held = seen(here, n) == 0;
@@ -309,7 +283,7 @@ static void test_writing_does_not_wait_for_home(void **state)
     check_body_of(here, &the_origin);
     check_body_of(there, &the_origin);
     kit_end(NULL);
-    sem_destroy(&disk_goes_on);
+    disk_end(&disk);
     sem_destroy(&home_is_held);
     sem_destroy(&home_goes_on);
 }
