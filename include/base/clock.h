@@ -7,6 +7,7 @@
 
 /* Milliseconds since an arbitrary start; never steps back. */
 int64_t clock_mono_ms(void);
+int64_t clock_mono_us(void);
 /* The same as of the kernel's last tick, up to 10 ms ago, for less: for deadlines. */
 int64_t clock_tick_ms(void);
 /* Milliseconds since 1970-01-01 UTC. For what is stored or shown. */

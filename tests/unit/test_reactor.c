@@ -1,3 +1,13 @@
+#include <sched.h>
+
+static int offers;
+
+static int count_offer(void)
+{
+    offers++;
+    return 0;
+}
+#define sched_yield count_offer
 #include "daemon/io/reactor.c"
 
 #include "loop.h"
@@ -186,6 +196,43 @@ static void test_mail_from_other_threads_all_arrives(void **state)
     for (int i = 0; i < SENDERS; i++)
         pthread_join(senders[i].thread, NULL);
     assert_int_equal(arrived, SENDERS * LETTERS);
+}
+
+/* --- the CPU --- */
+
+enum { WORK_US = 20000 };
+
+struct work {
+    struct mail mail;
+    int64_t until_us;
+};
+
+static void on_work(struct mail *m)
+{
+    struct work *w = container_of(m, struct work, mail);
+    if (clock_mono_us() < w->until_us)
+        reactor_post(loop.reactor, m);
+    else
+        stop();
+}
+
+/* How often the CPU is offered during work without a pause; and how long that took. */
+static int64_t offers_of_work(void)
+{
+    int64_t start = clock_mono_us();
+    struct work w = {.mail.run = on_work, .until_us = start + WORK_US};
+    offers = 0;
+    reactor_post(loop.reactor, &w.mail);
+    run();
+    return clock_mono_us() - start;
+}
+
+static void test_long_work_offers_the_cpu_now_and_then(void **state)
+{
+    (void)state;
+    int64_t took = offers_of_work();
+    assert_true(offers >= 2);
+    assert_true(offers <= took / SHARE_US + 1);
 }
 
 /* --- timers --- */
@@ -649,6 +696,7 @@ int main(void)
         TEST(test_mail_may_free_itself),
         TEST(test_what_was_posted_before_the_stop_still_runs),
         TEST(test_mail_from_other_threads_all_arrives),
+        TEST(test_long_work_offers_the_cpu_now_and_then),
         TEST(test_a_timer_fires_once_when_it_is_due),
         TEST(test_the_end_of_a_turn_comes_after_its_callbacks),
         TEST(test_setting_a_timer_replaces_what_was_set),
