@@ -122,10 +122,18 @@ static void append_escaped(struct line *line, struct slice s)
 /* In text, a value without anything that could be taken for the end of it stands bare. */
 static bool is_bare(struct slice s)
 {
+    /* All that can be seen, but for quote, equals sign and backslash. */
+    static const bool bare[256] = {
+        ['!'] = true,
+        ['#' ... '<'] = true,
+        ['>' ... '['] = true,
+        [']' ... '~'] = true,
+    };
+    bool all = s.n > 0;
+
     for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] <= ' ' || s.p[i] > '~' || s.p[i] == '"' || s.p[i] == '\\' || s.p[i] == '=')
-            return false;
-    return s.n > 0;
+        all &= bare[(unsigned char)s.p[i]];
+    return all;
 }
 
 static void append_bare(struct line *line, struct slice s)

@@ -80,9 +80,9 @@ class Bench:
     # -- servers -----------------------------------------------------------------------------
 
     @contextmanager
-    def raw(self, thing: Object):
+    def raw(self, thing: Object, access_log: bool = False):
         """The raw server, with one object."""
-        server = Raw(FOLDER / "run" / f"raw-{thing.path.name}", thing).start()
+        server = Raw(FOLDER / "run" / f"raw-{thing.path.name}", thing, access_log).start()
         try:
             yield server
         finally:

@@ -53,7 +53,7 @@ def load(port: int, thing, connections: int, seconds: int) -> loads.Requests:
     return loads.wrk(port, thing, connections, seconds)
 
 
-def small_hit(bench: Bench, caches: list, hit: SmallHit):
+def small_hit(bench: Bench, caches: list, hit: SmallHit, access_log: bool = False):
     thing = bench.things[hit.thing]
     group = bench.table.group(hit.title)
     rate = group.row("requests/s", more_is_better=True, budget=hit.rate)
@@ -69,7 +69,7 @@ def small_hit(bench: Bench, caches: list, hit: SmallHit):
         p99.add(server.name, got.p99_ms)
         if asked:
             asked.add(server.name, len(bench.upstream.accesses()) - asked_before)
-    with bench.raw(thing) as raw:
+    with bench.raw(thing, access_log) as raw:
         bench.warm_turns(bench.scale.hits, raw, caches, group, measure)
 
 
@@ -101,7 +101,7 @@ def hits(bench: Bench):
 def logged_hits(bench: Bench):
     with bench.warm_caches(access_log=True) as caches:
         for hit in (MANIFEST_64, BLOB_4K):
-            small_hit(bench, caches, hit)
+            small_hit(bench, caches, hit, access_log=True)
 
 
 def hit_plots(table: Table) -> list[Plot]:
@@ -131,8 +131,8 @@ def hit_plots(table: Table) -> list[Plot]:
 
 NOTE = ("wrk drives the small ones, h2load (HTTP/1.1) the 1 MiB and 512 MiB ones: of the two tools "
         "each costs less of the CPUs there, and only h2load counts whole big bodies.")
-LOG_NOTE = ("As above, but every cache writes a line for each request (raw does not): nginx in "
-            "buffers of 64 KiB, which is its best; varnish by varnishncsa, whose CPU counts.")
+LOG_NOTE = ("As above, but every server writes a line for each request: raw always the same one, "
+            "nginx in buffers of 64 KiB, which is its best; varnish by varnishncsa, whose CPU counts.")
 
 PHASES = [Phase("hits", "Hits", hits, quick=True, note=NOTE, plots=hit_plots),
           Phase("logged", "Hits, access logs on", logged_hits, note=LOG_NOTE)]

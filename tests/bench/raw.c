@@ -1,16 +1,18 @@
 /*
  * The limit of this machine: a server that sends one fixed answer to whatever is asked.
  *
- *     raw PORT HEAD BODY
+ *     raw [-l LOG] PORT HEAD BODY
  *
  * HEAD is a file with the head of the answer as it goes on the wire, BODY a file with the body. One
  * thread per CPU, each with its own epoll and SO_REUSEPORT listener. A small body leaves in one
- * call together with the head, a big one by sendfile.
+ * call together with the head, a big one by sendfile. With LOG each answer adds a line to that
+ * file, always the same one; a thread's lines are written so many at a time as a pipe takes.
  */
 #include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -38,6 +40,19 @@ static struct {
     int body_fd;
     off_t body_n; /* sent by sendfile; 0: the body is part of the text */
 } answer;
+
+static const char log_line[] =
+    "2026-11-22T21:30:00.000Z info request id=0123456789abcdef client=127.0.0.1:54321 method=GET "
+    "target=/v2/library/bench/manifests/sha256:"
+    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef "
+    "status=200 bytes=1234 route=hub cache=hit ms=0 end=complete\n";
+
+static int log_fd = -1; /* -1: there is no log */
+
+static _Thread_local struct {
+    char text[PIPE_BUF];
+    size_t n;
+} log_lines;
 
 struct conn {
     int fd;
@@ -89,6 +104,21 @@ static void load_answer(const char *head, const char *body)
         answer.body_n = (off_t)n;
 }
 
+/* --- the log --- */
+
+static void log_answer(void)
+{
+    if (log_fd < 0)
+        return;
+    if (sizeof log_lines.text - log_lines.n < sizeof log_line - 1) {
+        if (write(log_fd, log_lines.text, log_lines.n) != (ssize_t)log_lines.n)
+            err(1, "log");
+        log_lines.n = 0;
+    }
+    memcpy(log_lines.text + log_lines.n, log_line, sizeof log_line - 1);
+    log_lines.n += sizeof log_line - 1;
+}
+
 /* --- one connection --- */
 
 static void end(struct conn *c)
@@ -121,6 +151,7 @@ static bool send_some(struct conn *c)
     if (n <= 0)
         return false;
     if (c->text_sent == answer.text_n && c->body_sent == answer.body_n) {
+        log_answer();
         c->asked--;
         c->text_sent = 0;
         c->body_sent = 0;
@@ -223,10 +254,21 @@ static void *serve(void *arg)
     }
 }
 
+static void open_log(const char *path)
+{
+    log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (log_fd < 0)
+        err(1, "%s", path);
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 4)
-        errx(2, "usage: raw PORT HEAD BODY");
+    if (argc == 6 && strcmp(argv[1], "-l") == 0) {
+        open_log(argv[2]);
+        argv += 2;
+    } else if (argc != 4) {
+        errx(2, "usage: raw [-l LOG] PORT HEAD BODY");
+    }
     signal(SIGPIPE, SIG_IGN); /* sendfile has no MSG_NOSIGNAL */
     load_answer(argv[2], argv[3]);
     long threads = sysconf(_SC_NPROCESSORS_ONLN);

@@ -43,15 +43,17 @@ class Server:
 
 
 class Raw(Server):
-    """The limit: a fixed answer and nothing else. It serves one object, whatever is asked."""
+    """The limit: a fixed answer and nothing else. It serves one object, whatever is asked. With an
+    access log it writes a fixed line for each answer."""
     name = "raw"
 
-    def __init__(self, folder: Path, thing: Object):
+    def __init__(self, folder: Path, thing: Object, access_log: bool = False):
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         head = folder / "head"
         head.write_bytes(self.head(thing))
-        super().__init__(folder, [BUILD / "bench" / "raw", self.port, head, thing.path])
+        log = ["-l", folder / "access.log"] if access_log else []
+        super().__init__(folder, [BUILD / "bench" / "raw", *log, self.port, head, thing.path])
 
     @staticmethod
     def head(thing: Object) -> bytes:
