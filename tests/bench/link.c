@@ -11,18 +11,12 @@
  * When a byte is due is computed, not waited for, so a relay that is late for a moment neither
  * changes the rate nor adds to the delays.
  */
-#include <arpa/inet.h>
-#include <err.h>
+#include "wire.h"
+
 #include <errno.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,7 +29,6 @@ enum {
     AHEAD_NS = 1000 * 1000,         /* bytes are put on the line so long before their time */
     TICK_NS = 250 * 1000,           /* the pause while a line is busy */
     EVENTS = 128,
-    BACKLOG = 1024,
 };
 
 static const int64_t SECOND_NS = 1000000000;
@@ -101,12 +94,6 @@ static struct timespec span(int64_t ns)
 }
 
 /* --- connections --- */
-
-static struct sockaddr_in loopback(uint16_t port)
-{
-    return (struct sockaddr_in){
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-}
 
 /* Events name the slot and the side. */
 static void watch(int fd, unsigned slot, unsigned side)
@@ -363,16 +350,6 @@ static void run(void)
     }
 }
 
-static int listen_on(uint16_t port)
-{
-    struct sockaddr_in address = loopback(port);
-    int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, BACKLOG) != 0)
-        err(1, "port %u", port);
-    return fd;
-}
-
 int main(int argc, char **argv)
 {
     if (argc != 5)
@@ -384,7 +361,7 @@ int main(int argc, char **argv)
         errx(2, "a rate of at least one byte per second, and no negative delay");
     relay.ring_bytes = (size_t)(relay.rate * 2 * (double)relay.delay_ns / 1e9) + SPARE_BYTES;
     relay.epoll = epoll_create1(EPOLL_CLOEXEC);
-    relay.listener = listen_on((uint16_t)atoi(argv[1]));
+    relay.listener = listen_on((uint16_t)atoi(argv[1]), SOCK_NONBLOCK, false);
     struct epoll_event e = {.events = EPOLLIN, .data.u32 = UINT32_MAX};
     if (relay.epoll < 0 || epoll_ctl(relay.epoll, EPOLL_CTL_ADD, relay.listener, &e) != 0)
         err(1, "epoll");

@@ -9,21 +9,14 @@
  * after SECONDS in any case; with -r each connection reads at that rate only. Prints one line of
  * JSON; times are counted from the moment when all connections stand and the first request leaves.
  */
-#include <arpa/inet.h>
-#include <err.h>
+#include "wire.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <openssl/evp.h>
 #include <pthread.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <strings.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -137,15 +130,6 @@ static void take_body(struct share *s, struct client *c, const char *p, size_t n
         body_over(s, c);
 }
 
-static bool read_length(const char *head, uint64_t *length)
-{
-    const char *field = strcasestr(head, "\r\ncontent-length:");
-    if (!field)
-        return false;
-    *length = strtoull(strchr(field, ':') + 1, NULL, 10);
-    return true;
-}
-
 static void take_head(struct share *s, struct client *c, const char *p, size_t n)
 {
     size_t room = HEAD_MAX - c->head_n, before = c->head_n;
@@ -242,14 +226,10 @@ static void *run(void *arg)
 
 static void open_client(struct client *c)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons(options.port),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     c->times_left = options.times;
-    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&to, sizeof to) != 0 ||
-        fcntl(c->fd, F_SETFL, O_NONBLOCK) != 0)
-        err(1, "connect to port %u", options.port);
+    c->fd = connect_to(options.port);
+    if (fcntl(c->fd, F_SETFL, O_NONBLOCK) != 0)
+        err(1, "O_NONBLOCK");
     if (options.check && !(c->hash = EVP_MD_CTX_new()))
         errx(1, "EVP_MD_CTX_new");
 }

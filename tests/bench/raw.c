@@ -8,21 +8,16 @@
  * call together with the head, a big one by sendfile. With LOG each answer adds a line to that
  * file, always the same one; a thread's lines are written so many at a time as a pipe takes.
  */
-#include <arpa/inet.h>
-#include <err.h>
+#include "wire.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/sendfile.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,7 +26,6 @@ enum {
     TURN_BYTES = 1024 * 1024, /* of a big body at one time, so that the others get theirs */
     READ_BYTES = 16 * 1024,
     EVENTS = 256,
-    BACKLOG = 4096,
 };
 
 static struct {
@@ -199,18 +193,6 @@ static void receive(int epoll, struct conn *c, char *buffer)
 
 /* --- one thread --- */
 
-static int listen_on(uint16_t port)
-{
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 ||
-        bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, BACKLOG) != 0)
-        err(1, "port %u", port);
-    return fd;
-}
-
 static void add(int epoll, int fd, struct conn *c)
 {
     struct epoll_event e = {.events = EPOLLIN, .data.ptr = c};
@@ -276,7 +258,7 @@ int main(int argc, char **argv)
     if (!listeners)
         err(1, "calloc");
     for (long i = 0; i < threads; i++)
-        listeners[i] = listen_on((uint16_t)atoi(argv[1]));
+        listeners[i] = listen_on((uint16_t)atoi(argv[1]), SOCK_NONBLOCK, true);
     pthread_t thread;
     for (long i = 1; i < threads; i++)
         if ((errno = pthread_create(&thread, NULL, serve, &listeners[i])) != 0)
