@@ -204,16 +204,18 @@ FUZZ_NAMES := $(FUZZ_SRC:tests/fuzz/%.c=%)
 
 # $(1): variant. The programs that test the C code directly.
 programs = $(UNIT_NAMES:%=build/$(1)/unit/%) $(FUZZ_NAMES:%=build/$(1)/replay/%)
+# Programs of the benchmark that tests/e2e tests too.
+E2E_TOOLS := build/bench/raw_fill
 
 .PHONY: unit test check guard demo bench bench-quick asan tsan
 unit: $(call programs,asan) ## unit tests and corpora under ASan and UBSan
 	tests/run unit replay
 
 test: deps-test ## install what the tests need and run all of them
-	@$(MAKE) --no-print-directory build/yantian $(call programs,asan)
+	@$(MAKE) --no-print-directory build/yantian $(call programs,asan) $(E2E_TOOLS)
 	tests/run unit replay e2e guard
 
-check: build/yantian $(call programs,asan) build/venv/.made ## the quick half: under a minute
+check: build/yantian $(call programs,asan) $(E2E_TOOLS) build/venv/.made ## the quick half: under a minute
 	CHECK=1 tests/run --quick unit replay e2e
 
 guard: test-packages ## instructions and system calls of a hit, beside a baseline
@@ -244,11 +246,11 @@ bench-quick: deps-bench ## the main rows beside nginx, in three minutes
 	build/venv/bin/python tests/bench/bench.py --quick
 
 asan: deps-test ## all tests with the daemon under ASan and UBSan
-	@$(MAKE) --no-print-directory build/asan/yantian $(call programs,asan)
+	@$(MAKE) --no-print-directory build/asan/yantian $(call programs,asan) $(E2E_TOOLS)
 	tests/run --variant asan unit replay e2e
 
 tsan: deps-test ## unit tests and the quick half of e2e under ThreadSanitizer
-	@$(MAKE) --no-print-directory build/tsan/yantian $(call programs,tsan)
+	@$(MAKE) --no-print-directory build/tsan/yantian $(call programs,tsan) $(E2E_TOOLS)
 	CHECK=1 tests/run --variant tsan --unit-variant tsan --quick unit replay e2e
 
 # --- fuzzing: clang's libFuzzer; what it finds stays in build/fuzz/found ---

@@ -37,7 +37,7 @@ from harness.paths import BUILD
 from harness.process import Process
 from harness.registry import Registry
 from objects import Object
-from server import Cache, Raw, Server
+from server import Cache, Raw, RawFill, Server
 from table import Group, Table
 
 FOLDER = BUILD / "bench"
@@ -136,6 +136,11 @@ class Bench:
     def cold_caches(self) -> list[Cache]:
         """Caches with storage of their own, not running; see emptied()."""
         return self.caches(FOLDER / "run" / "cold")
+
+    def raw_fills(self) -> list[RawFill]:
+        """The limits of a miss, not running; see emptied()."""
+        return [RawFill(FOLDER / "run" / "cold" / name, self.upstream, hashes)
+                for name, hashes in (("raw-fill", True), ("raw-fill-no-hash", False))]
 
     @contextmanager
     def emptied(self, cache: Cache):

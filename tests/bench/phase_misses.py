@@ -63,7 +63,7 @@ def miss(bench: Bench):
         ratio.add(cache.name, got.seconds / direct.seconds)
         first.add(cache.name, got.first_byte_ms[0])
         gets.add(cache.name, bench.upstream_gets(thing) - before)
-    bench.turns(bench.scale.cold, bench.cold_caches(), group, measure)
+    bench.turns(bench.scale.cold, [*bench.raw_fills(), *bench.cold_caches()], group, measure)
 
 
 def herd(bench: Bench):
@@ -199,12 +199,16 @@ def miss_plots(table: Table) -> list[Plot]:
                 "s to the last byte", logarithmic=True)
 
 
+MISS_NOTE = (
+    "raw fill is the limit: one thread receives the body, hashes it and writes it to a file, "
+    "another one sends it from there; that is all it does, for one client. nginx does not hash: "
+    "its limit is the same without the hash.")
 LINK_NOTE = (
     "The link is a relay on loopback (link.c) between the caches and the upstream: a rate for all "
     "connections together, 10 ms each way, one round trip more for a new connection; no loss, no "
     "slow start. direct is a download through the link without a cache.")
 
-PHASES = [Phase("miss", "A miss", miss, quick=True, plots=miss_plots),
+PHASES = [Phase("miss", "A miss", miss, quick=True, note=MISS_NOTE, plots=miss_plots),
           Phase("herd", "A herd on something that is not held", herd, quick=True),
           Phase("far-miss", "A miss over a long link", far_miss, note=LINK_NOTE),
           Phase("far-herd", "A herd over a long link", far_herd, note=LINK_NOTE),

@@ -17,9 +17,9 @@ LEGEND_X, LEGEND_STEP = 650, 22
 BAR_ROOM = 0.82                 # of a category's width; the rest is the gap
 TICKS_MAX = 8
 DODGE = 5                       # pixels between lines, so that whiskers do not hide each other
-COLOURS = {"yantian": "#c0392b", "raw": "#7f8c8d", "direct": "#7f8c8d", "nginx": "#27803b",
-           "varnish": "#2471a3", "trafficserver": "#b9770e", "registry": "#7d3c98",
-           "verdaccio": "#16808a"}
+COLOURS = {"yantian": "#c0392b", "raw": "#7f8c8d", "direct": "#7f8c8d", "raw fill": "#4d5656",
+           "raw fill, no hash": "#b2babb", "nginx": "#27803b", "varnish": "#2471a3",
+           "trafficserver": "#b9770e", "registry": "#7d3c98", "verdaccio": "#16808a"}
 OTHER_COLOUR = "#34495e"
 STYLE = ("text{font:13px sans-serif;fill:#222}.title{font-size:16px;font-weight:600}"
          ".small{font-size:12px;fill:#555}.grid{stroke:#e3e3e3}.axis{stroke:#888}")

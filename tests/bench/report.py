@@ -15,10 +15,11 @@ from phase import FOLDER, GIB, Bench, Phase
 HOW = (
     "Medians, in parentheses the least and the most. The servers take turns, with a gap between "
     "them; another one is first in each round. The load tools run on the same CPUs and everything "
-    "is on loopback: trust ratios. raw sends one fixed answer and does nothing else. nginx is the "
-    "better of tcp_nopush on (nopush) and off, row by row. A budget is met or not by the medians "
-    "of this run. Server CPU is of the server and its children, from /proc. Access logs are off "
-    "unless a section says otherwise. All samples are in samples.json.")
+    "is on loopback: trust ratios. raw sends one fixed answer and does nothing else; raw fill "
+    "stores what it passes on, checks its hash and does nothing else: both are limits, not peers. "
+    "nginx is the better of tcp_nopush on (nopush) and off, row by row. A budget is met or not by "
+    "the medians of this run. Server CPU is of the server and its children, from /proc. Access "
+    "logs are off unless a section says otherwise. All samples are in samples.json.")
 PROGRAMS = [["nginx", "-v"], ["varnishd", "-V"], ["traffic_server", "-V"],
             ["docker-registry", "--version"], ["wrk", "-v"], ["h2load", "--version"]]
 

@@ -80,3 +80,15 @@ class Cache(Server):
     def is_stored(self, thing: Object) -> bool:
         """After the answer is out: is the work of storing it done too?"""
         return True
+
+
+class RawFill(Cache):
+    """The limit of a miss: it stores what it passes on, with or without a hash. One client at a
+    time; nothing is served out of the storage."""
+
+    def __init__(self, folder: Path, upstream, hashes: bool):
+        self.name = "raw fill" if hashes else "raw fill, no hash"
+        self.port = free_port()
+        options = [] if hashes else ["-n"]
+        super().__init__(folder, [BUILD / "bench" / "raw_fill", *options, self.port, upstream.port,
+                                  folder / "storage" / "body"])

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 YANTIAN = "yantian"
 NGINX = ("nginx nopush", "nginx")       # its tunings; in each row the better one counts
-LIMITS = ("raw", "direct")              # the raw server, the download from the upstream itself
+RAW = ("raw", "raw fill")               # what is left if only the work itself is done: hits, misses
+LIMITS = (*RAW, "raw fill, no hash", "direct")      # direct: the download from the upstream itself
 BEST_PEER = "the best peer"             # of those that were measured in the row
 OR = " or "
 
@@ -164,13 +165,15 @@ class Section:
 
     def markdown(self) -> str:
         columns = self.columns()
+        raw = [name for name in columns if name in RAW]
         heads = [*(f"**{name}**" if name == YANTIAN else name for name in columns),
-                 "÷ nginx", "÷ best peer", "budget", "met"]
+                 *(f"÷ {name}" for name in raw), "÷ nginx", "÷ best peer", "budget", "met"]
         lines = [f"| | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
         for row in self.rows():
             met = {True: "yes", False: "**no**", None: "–"}[row.is_met()]
             title = f"– {row.part}" if row.part else row.group
             cells = [f"{title}, {row.unit}", *(_cell(row, name) for name in columns),
+                     *(_ratio(row, row.best([name])) for name in raw),
                      _ratio(row, row.best(NGINX)), _ratio(row, row.best(row.peers())),
                      _budget(row), met]
             lines.append(f"| {' | '.join(cells)} |")

@@ -8,6 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from harness.httpclient import Connection, download
+from harness.images import random_bytes
 from harness.net import until
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "bench"))
@@ -16,6 +18,7 @@ import loads                                            # noqa: E402
 import phase                                            # noqa: E402
 import plots                                            # noqa: E402
 import proc                                             # noqa: E402
+from server import RawFill                              # noqa: E402
 from table import BEST_PEER, OR, Budget, Row, Table     # noqa: E402
 
 pytestmark = pytest.mark.quick
@@ -49,8 +52,9 @@ def test_less_is_better_turns_the_choice_of_a_tuning_too():
 
 
 def test_the_best_peer_is_neither_a_limit_nor_yantian():
-    made = row(Budget(1, BEST_PEER), raw=[900], direct=[800], yantian=[700], varnish=[300],
-               registry=[2])
+    made = row(Budget(1, BEST_PEER), raw=[900], raw_fill=[880], direct=[800], yantian=[700],
+               varnish=[300], registry=[2])
+    made.add("raw fill, no hash", 890)
     assert (made.limit(), made.is_met()) == (300, True)
 
 
@@ -93,6 +97,60 @@ def test_servers_take_turns_and_one_that_fails_loses_its_cells(monkeypatch):
     assert rate.samples == {"yantian": [7, 7, 7], "nginx": [7, 7, 7]}
     assert bench.table.failures == [("varnish", "a load: wrong answers")]
     assert "| a load, requests/s | 7.00 | 7.00 | failed |" in bench.table.markdown()
+
+
+@pytest.mark.parametrize("limit", ["raw", "raw fill"])
+def test_a_section_with_a_raw_server_shows_the_ratio_to_it(limit):
+    table = Table()
+    table.section("A section", "")
+    total = table.group("a load").row("s")
+    other = table.group("another").row("s")
+    for server, value in ((limit, 4), ("yantian", 6), ("nginx", 3), ("direct", 1)):
+        total.add(server, value)
+    other.add("yantian", 6)
+    text = table.markdown()
+    assert f"| | {limit} | direct | **yantian** | nginx | ÷ {limit} | ÷ nginx |" in text
+    assert "| a load, s | 4.00 | 1.00 | 6.00 | 3.00 | 1.50 | 2.00 | 2.00 | – | – |" in text
+    assert "| another, s | – | – | 6.00 | – | – | – | – | – | – |" in text
+
+
+@pytest.fixture
+def make_raw_fill(tmp_path, faulty):
+    made = []
+
+    def make(hashes: bool) -> RawFill:
+        made.append(RawFill(tmp_path, faulty, hashes).start())
+        return made[-1]
+    yield make
+    for server in made:
+        server.stop()
+
+
+@pytest.mark.parametrize("hashes", [True, False])
+def test_raw_fill_stores_what_it_passes_on_and_serves_nothing_of_it(make_raw_fill, faulty, hashes):
+    """Bodies of several pieces, of one and of none, over one connection, each twice."""
+    server = make_raw_fill(hashes)
+    bodies = {faulty.put_blob("library/demo", data): data
+              for data in (random_bytes(3_000_000, "raw fill"), b"short", b"")}
+    with Connection(("127.0.0.1", server.port)) as client:
+        for digest in [*bodies, *bodies]:
+            answer = client.ask("GET", f"/v2/library/demo/blobs/{digest}")
+            assert (answer.status, answer.body) == (200, bodies[digest])
+            assert [file.read_bytes() for file in server.storage.iterdir()] == [bodies[digest]]
+    assert len(faulty.requests) == 2 * len(bodies)
+
+
+@pytest.mark.parametrize("hashes", [True, False])
+def test_raw_fill_with_a_hash_keeps_the_end_of_a_wrong_body_back(make_raw_fill, faulty, hashes):
+    server = make_raw_fill(hashes)
+    data = random_bytes(3_000_000, "wrong")
+    digest = faulty.put_blob("library/demo", data[:-1])
+    target = f"/v2/library/demo/blobs/{digest}"
+    faulty.script(target, faulty.blob_reply(data))
+    got = download(("127.0.0.1", server.port), target)
+    assert got.complete is not hashes
+    if hashes:
+        assert server.process.wait(5) == 1 and "the digest is wrong" in server.process.errors()
 
 
 def test_what_wrk_prints_is_read(monkeypatch):
