@@ -32,6 +32,11 @@ class Packument:
     def target(self) -> str:
         return f"/{self.package}"
 
+    @property
+    def file(self) -> str:
+        """What nginx serves for it, with gzip_static."""
+        return self.package + (".gz" if ("Accept-Encoding", "gzip") in self.fields else "")
+
 
 BIG = Packument("7 MB packument", "big", [ACCEPT_FULL])
 BIG_INSTALL = Packument("the same for an install, gzip", "big",

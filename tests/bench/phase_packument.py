@@ -7,8 +7,10 @@ from pathlib import Path
 import loads
 import packuments
 import servers
+from harness.httpclient import digest_of
 from harness.net import until
 from harness.npm_shelf import npm_route
+from objects import Object
 from packuments import BIG, BIG_INSTALL, SMALL, ask
 from phase import FOLDER, Bench, Phase, running
 from table import Budget
@@ -19,31 +21,32 @@ MANY_TIMES = 16
 BIG_RATE = 6 << 20              # bytes per second for each big client beside a small load: in all
                                 # what fills a network of 1 Gbit/s
 RUN_IN_SECONDS = 0.3
+ROOT = FOLDER / "run" / "packuments" / "root"       # of the plain server
 
 
 def warm_yantian(server: servers.Yantian, root: Path):
     """It holds every form; its bytes become the files of the plain server."""
-    for thing, suffix in ((BIG, ""), (BIG_INSTALL, ".gz"), (SMALL, "")):
+    for thing in (BIG, BIG_INSTALL, SMALL):
         until(lambda: "hit" in ask(server.port, thing).cache, 30, f"{thing.name} to be held", 0.1)
-        (root / f"{thing.package}{suffix}").write_bytes(ask(server.port, thing).body)
+        (root / thing.file).write_bytes(ask(server.port, thing).body)
 
 
 @contextmanager
 def warm_group(bench: Bench):
     """Yantian and verdaccio as caches of a verdaccio, and nginx with the bytes that Yantian gives."""
-    folder = FOLDER / "run" / "packuments"
+    folder = ROOT.parent
     with ExitStack() as stack:
         registry = packuments.registry(folder / "registry")
         stack.callback(registry.stop)
         registry.start()
         yantian = servers.Yantian(folder / "yantian", bench.upstream, False,
                                   (npm_route(registry.url, ttl="2h"),), only_route="npm")
-        group = [yantian, servers.Files(folder / "nginx", folder / "root"),
+        group = [yantian, servers.Files(folder / "nginx", ROOT),
                  packuments.VerdaccioCache(folder / "verdaccio", registry.url)]
         for server in group:
             stack.callback(server.stop)
             server.start()
-        warm_yantian(yantian, folder / "root")
+        warm_yantian(yantian, ROOT)
         for thing in (BIG, SMALL):
             assert ask(group[1].port, thing).body == ask(yantian.port, thing).body
             ask(group[2].port, thing)
@@ -63,7 +66,10 @@ def big(bench: Bench, group_of_servers: list, thing: packuments.Packument, title
         cpu.add(server.name, (server.cpu_seconds() - before) / got.complete * 1e3)
         rate.add(server.name, got.complete / got.seconds)
         bandwidth.add(server.name, got.bytes / got.seconds / 1e9)
-    bench.turns(bench.scale.crowd, group_of_servers, group, measure)
+    path = ROOT / thing.file
+    same_bytes = Object(thing.name, path, digest_of(path.read_bytes()), "", "application/json")
+    with bench.raw(same_bytes) as raw:
+        bench.turns(bench.scale.crowd, [raw, *group_of_servers], group, measure)
 
 
 def big_clients(port: int, seconds: float):
@@ -104,7 +110,7 @@ def run(bench: Bench):
 NOTE = (
     "A packument of 7 MB (1,000 versions with dependencies, signatures, links), held by a verdaccio, "
     "warm in the caches; pull takes it. nginx serves, as plain files, the very bytes that Yantian "
-    "answers with. Beside the small load the big clients take the same number of bytes per second "
+    "answers with, and so does raw. Beside the small load the big clients take the same number of bytes per second "
     "from each server that gives it, so that what is lost is not what a faster server sends more.")
 
 PHASES = [Phase("packument", "Packuments", run, note=NOTE)]
