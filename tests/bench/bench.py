@@ -4,9 +4,10 @@
     bench.py [--quick] [--only PHASE]...
 
 Every server caches the same upstream, a reference registry with real objects; all of it is on
-127.0.0.1. The servers take turns, so that a busy moment of the machine hits all of them. Writes
-build/bench/report.md and prints it; the exit status is 1 only if a run of Yantian failed, not for a
-budget that is missed. Run by `make bench` and `make bench-quick`. How to add a phase: phase.py.
+127.0.0.1, in a network of its own (network.py). The servers take turns, so that a busy moment of
+the machine hits all of them. Writes build/bench/report.md and prints it; the exit status is 1 only
+if a run of Yantian failed, not for a budget that is missed. Run by `make bench` and
+`make bench-quick`. How to add a phase: phase.py.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
 import loads                                            # noqa: E402
+import network                                          # noqa: E402
 import objects                                          # noqa: E402
 import phase_cold_disk                                  # noqa: E402
 import phase_fill_cost                                  # noqa: E402
@@ -78,6 +80,7 @@ def main() -> int:
                         help=f"one or several of: {', '.join(PHASES)}")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, end)
+    network.isolate()
     phases = [phase for phase in PHASES.values()
               if (phase.name in options.only if options.only else phase.quick or not options.quick)]
     text, sound = measure(options.quick, phases)

@@ -7,6 +7,7 @@ import re
 import time
 from pathlib import Path
 
+import network
 import plots
 from harness.paths import yantian
 from harness.process import run
@@ -42,7 +43,8 @@ def _machine() -> str:
     kernel = os.uname()
     return "\n".join([
         f"- {os.cpu_count()} CPUs, {_processor()}, {memory:.0f} GiB of memory",
-        f"- {kernel.sysname} {kernel.release} {kernel.machine}",
+        f"- {kernel.sysname} {kernel.release} {kernel.machine}, TCP with "
+        f"{network.congestion_control()}",
         *(f"- {_version(argv)}" for argv in [[yantian(), "version"], *PROGRAMS]),
     ])
 
