@@ -2,15 +2,19 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/bytes16.h"
 #include "base/clock.h"
 #include "escape.h"
 
 enum {
     /* What a pipe takes in one piece (PIPE_BUF), so that lines never mix. */
     LINE_MAX_BYTES = 4096,
+    /* What is written to a file at once, which takes any length in one piece. */
+    FILE_WRITE_BYTES = 16384,
     /* A value is cut after so many bytes as written: one value cannot push out the others. */
     VALUE_MAX_BYTES = 1024,
     /* Kept free for the end of a line: the mark that fields were dropped, brace, line end. */
@@ -29,12 +33,12 @@ struct line {
     bool over;
 };
 
-/* The lines of a thread that wait to be written: no more than a pipe takes in one piece. */
+/* The lines of a thread that wait to be written: no more than can be in one piece. */
 struct collection {
     void (*waiting)(void *arg);
     void *arg;
-    size_t n;
-    char p[LINE_MAX_BYTES];
+    size_t n, cap;
+    char p[];
 };
 
 static _Thread_local struct collection *collected;
@@ -119,6 +123,12 @@ static void append_escaped(struct line *line, struct slice s)
     append(line, slice_str(CUT_MARK));
 }
 
+static bool are_bare(bytes16 v)
+{
+    return bytes16_all(bytes16_visible(v) & (bytes16)(v != '"') & (bytes16)(v != '=') &
+                       (bytes16)(v != '\\'));
+}
+
 /* In text, a value without anything that could be taken for the end of it stands bare. */
 static bool is_bare(struct slice s)
 {
@@ -131,6 +141,12 @@ static bool is_bare(struct slice s)
     };
     bool all = s.n > 0;
 
+    if (s.n >= sizeof(bytes16)) { /* the last sixteen overlap those before */
+        size_t last = s.n - sizeof(bytes16);
+        for (size_t i = 0; all && i < last; i += sizeof(bytes16))
+            all = are_bare(bytes16_at(s.p + i));
+        return all && are_bare(bytes16_at(s.p + last));
+    }
     for (size_t i = 0; i < s.n; i++)
         all &= bare[(unsigned char)s.p[i]];
     return all;
@@ -166,9 +182,13 @@ static bool append_field(struct line *line, const struct log_field *field, enum 
     size_t before = line->n;
     bool json = format == LOG_FORMAT_JSON;
 
-    append(line, json ? SLICE(",\"") : SLICE(" "));
-    append(line, field->key);
-    append(line, json ? SLICE("\":") : SLICE("="));
+    if (json) {
+        append(line, SLICE(",\""));
+        append(line, slice_of(field->text_key.p + 1, field->text_key.n - 2));
+        append(line, SLICE("\":"));
+    } else {
+        append(line, field->text_key);
+    }
     append_value(line, field, format);
     if (!line->over)
         return false;
@@ -227,15 +247,21 @@ void log_flush(void)
     errno = saved;
 }
 
+static bool goes_to_file(void)
+{
+    struct stat st;
+
+    return fstat(STDERR_FILENO, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 /* Without memory for it each line goes on being written by itself. */
 void log_collect(void (*waiting)(void *arg), void *arg)
 {
-    collected = malloc(sizeof *collected);
-    if (collected) {
-        collected->waiting = waiting;
-        collected->arg = arg;
-        collected->n = 0;
-    }
+    size_t cap = goes_to_file() ? FILE_WRITE_BYTES : LINE_MAX_BYTES;
+
+    collected = malloc(sizeof *collected + cap);
+    if (collected)
+        *collected = (struct collection){.waiting = waiting, .arg = arg, .cap = cap};
 }
 
 void log_collect_end(void)
@@ -247,7 +273,7 @@ void log_collect_end(void)
 
 static void collect(struct collection *c, const struct line *line, bool urgent)
 {
-    if (line->n > sizeof c->p - c->n)
+    if (line->n > c->cap - c->n)
         log_flush();
     bool first = c->n == 0;
     memcpy(c->p + c->n, line->p, line->n);

@@ -1,5 +1,6 @@
 #include "http/request.h"
 
+#include "base/bytes16.h"
 #include "chars.h"
 #include "http/url.h"
 
@@ -79,6 +80,20 @@ static struct slice take_value(struct parse *ps)
     while (ps->end - ps->p >= 8 && !has_control(ps->p))
         ps->p += 8;
     take(ps, HTTP_CHAR_VALUE);
+    return slice_of(start, (size_t)(ps->p - start));
+}
+
+/* Likewise a request target. */
+static struct slice take_target(struct parse *ps)
+{
+    const char *start = ps->p;
+    while (ps->end - ps->p >= (ptrdiff_t)sizeof(bytes16)) {
+        bytes16 v = bytes16_at(ps->p);
+        if (!bytes16_all(bytes16_visible(v) & (bytes16)(v != '#')))
+            break;
+        ps->p += sizeof v;
+    }
+    take(ps, HTTP_CHAR_TARGET);
     return slice_of(start, (size_t)(ps->p - start));
 }
 
@@ -164,7 +179,7 @@ static int parse_request_line(struct parse *ps)
     if (req->method_text.n == 0 || *ps->p != ' ')
         return refuse(ps, 400, "the request line does not begin with a method and a blank");
     ps->p++;
-    req->target = take(ps, HTTP_CHAR_TARGET);
+    req->target = take_target(ps);
     if (req->target.n > HTTP_TARGET_MAX)
         return refuse(ps, 414, "the target is too long");
     if (req->target.n == 0 || *ps->p != ' ')

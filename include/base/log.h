@@ -29,17 +29,18 @@ void log_collect_end(void);
 enum log_kind { LOG_KIND_STR, LOG_KIND_INT };
 
 struct log_field {
-    struct slice key;
+    struct slice text_key; /* as it stands in text: " key=" */
     enum log_kind kind;
     struct slice str;
     int64_t num;
 };
 
 #define LF_STR(k, s)                                                                               \
-    ((struct log_field){.key = SLICE(k), .kind = LOG_KIND_STR, .str = slice_str(s)})
-#define LF_SLICE(k, s) ((struct log_field){.key = SLICE(k), .kind = LOG_KIND_STR, .str = (s)})
+    ((struct log_field){.text_key = SLICE(" " k "="), .kind = LOG_KIND_STR, .str = slice_str(s)})
+#define LF_SLICE(k, s)                                                                             \
+    ((struct log_field){.text_key = SLICE(" " k "="), .kind = LOG_KIND_STR, .str = (s)})
 #define LF_INT(k, v)                                                                               \
-    ((struct log_field){.key = SLICE(k), .kind = LOG_KIND_INT, .num = (int64_t)(v)})
+    ((struct log_field){.text_key = SLICE(" " k "="), .kind = LOG_KIND_INT, .num = (int64_t)(v)})
 
 void log_event(enum log_level level, const char *event, const struct log_field *fields, size_t n);
 

@@ -114,6 +114,25 @@ static void test_values_are_quoted_only_if_need_be(void **state)
                                      "d=\"a\\\"b\" e=\"a\\\\b\" f=\"\" g=\"盐\"");
 }
 
+/* Wherever in a long value the byte is that asks for it. */
+static void test_one_byte_is_enough_for_quotes(void **state)
+{
+    static const char asks[] = {' ', '"', '=', '\\', '\x7f', '\x1f', '\x80'};
+    char value[50];
+
+    (void)state;
+    for (size_t n = 1; n < sizeof value; n++)
+        for (size_t at = 0; at < n; at++)
+            for (size_t i = 0; i < sizeof asks; i++) {
+                memset(value, 'v', n);
+                log_info("x", LF_SLICE("a", slice_of(value, n)));
+                assert_memory_equal(next_text(), "info x a=v", 10);
+                value[at] = asks[i];
+                log_info("x", LF_SLICE("a", slice_of(value, n)));
+                assert_memory_equal(next_text(), "info x a=\"", 10);
+            }
+}
+
 static void test_hostile_bytes_are_escaped(void **state)
 {
     (void)state;
@@ -338,6 +357,37 @@ static void test_many_collected_lines_are_written_whole(void **state)
     assert_int_equal((unsigned)calls, writes);
 }
 
+/* The same in a file, which takes longer pieces. */
+static void test_a_file_gets_every_collected_line(void **state)
+{
+    static char text[64 * 1024];
+    FILE *file = tmpfile();
+    int calls = 0, lines = 2 * FILE_WRITE_BYTES / 100;
+    size_t last = 0;
+
+    (void)state;
+    assert_non_null(file);
+    assert_int_equal(dup2(fileno(file), STDERR_FILENO), STDERR_FILENO);
+    log_collect(count_call, &calls);
+    for (int i = 0; i < lines; i++)
+        log_info("x", LF_STR("v", "a value that makes lines of about a hundred bytes in all"),
+                 LF_INT("i", i));
+    log_collect_end();
+    ssize_t n = pread(fileno(file), text, sizeof text - 1, 0);
+    assert_in_range(n, 1, sizeof text - 1);
+    text[n] = '\0';
+    assert_int_equal(lines_in(text), lines);
+    for (int i = 0; i < lines; i++) {
+        char field[32];
+        snprintf(field, sizeof field, " i=%d\n", i);
+        const char *at = strstr(text + last, field);
+        assert_non_null(at);
+        last = (size_t)(at - text);
+    }
+    assert_in_range(calls, 2, 4);
+    fclose(file);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, capture, release)
 
 int main(void)
@@ -347,6 +397,7 @@ int main(void)
         CASE(test_json_line),
         CASE(test_time),
         CASE(test_values_are_quoted_only_if_need_be),
+        CASE(test_one_byte_is_enough_for_quotes),
         CASE(test_hostile_bytes_are_escaped),
         CASE(test_levels),
         CASE(test_long_value_is_cut_and_the_rest_stays),
@@ -357,6 +408,7 @@ int main(void)
         CASE(test_collected_lines_are_written_together),
         CASE(test_an_error_takes_what_waits_along),
         CASE(test_many_collected_lines_are_written_whole),
+        CASE(test_a_file_gets_every_collected_line),
     };
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }

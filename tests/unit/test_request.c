@@ -614,6 +614,23 @@ static void test_every_byte_of_a_value_is_judged(void **state)
     }
 }
 
+/* The same for a target and its sixteen neighbours. A blank ends it, then comes no version. */
+static void test_every_byte_of_a_target_is_judged(void **state)
+{
+    (void)state;
+    enum { LENGTH = 40 };
+    for (int c = 0; c < 256; c++) {
+        for (size_t at = 1; at < LENGTH; at++) {
+            char head[80];
+            int n = snprintf(head, sizeof head, "GET /%0*d HTTP/1.0\r\n\r\n", LENGTH - 1, 0);
+            head[4 + at] = (char)c;
+            int good = c > ' ' && c < 0x7f && c != '#' ? 0 : 400;
+            if (status_of(slice_of(head, (size_t)n)) != good)
+                fail_msg("byte 0x%02x at %zu is not judged %d", (unsigned)c, at, good);
+        }
+    }
+}
+
 static void test_fields_need_room(void **state)
 {
     (void)state;
@@ -727,6 +744,7 @@ int main(void)
         cmocka_unit_test(test_framing_values),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_every_byte_of_a_value_is_judged),
+        cmocka_unit_test(test_every_byte_of_a_target_is_judged),
         cmocka_unit_test(test_fields_need_room),
         cmocka_unit_test(test_cut_heads),
         cmocka_unit_test(test_head_length),

@@ -2,6 +2,31 @@
 
 #include "http_test.h"
 
+#include <stdio.h>
+
+enum { ROOM = 128 };
+
+/*
+ * The path behind and before others, at every place that it may have in sixteen bytes: it must be
+ * judged as it is alone.
+ */
+static void check_everywhere(struct slice path, bool clean)
+{
+    static const char *const tails[] = {"", "/of-one-segment-that-is-plain",
+                                        "/a/b/c.d/e/f/g/h/i/j"};
+    char text[ROOM];
+    for (size_t before = 0; before <= 32; before++)
+        for (size_t i = 0; i < sizeof tails / sizeof tails[0]; i++) {
+            int n = snprintf(text, sizeof text, "/%.*s", (int)before,
+                             "xxxxxxxxxxxxxxxx/xxxxx.xxxxxxxxx");
+            memcpy(text + n, path.p, path.n);
+            n += (int)path.n;
+            n += snprintf(text + n, sizeof text - (size_t)n, "%s", tails[i]);
+            if (http_path_is_clean(slice_of(text, (size_t)n)) != clean)
+                fail_msg("%.*s is %s", n, text, clean ? "refused" : "let through");
+        }
+}
+
 static void test_clean_paths(void **state)
 {
     (void)state;
@@ -25,6 +50,8 @@ static void test_clean_paths(void **state)
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
         if (!http_path_is_clean(slice_str(paths[i])))
             fail_msg("%s is refused", paths[i]);
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+        check_everywhere(slice_str(paths[i]), true);
 }
 
 static void test_unclean_paths(void **state)
@@ -47,6 +74,9 @@ static void test_unclean_paths(void **state)
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
         if (http_path_is_clean(paths[i]))
             fail_msg("%.*s is let through", SLICE_ARG(paths[i]));
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+        if (slice_starts(paths[i], SLICE("/")))
+            check_everywhere(paths[i], false);
 }
 
 static void test_query_get(void **state)
