@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
+import free_memory
 import loads
-from phase import GIB, Bench, Phase
+from phase import FOLDER, GIB, Bench, Phase
 from plots import Plot, plot
 from table import BEST_PEER, OR, Budget, Table
 
 H2LOAD_SIZES = ("1 MiB",)       # see loads.py
-BODIES_MIN = 3                  # of 512 MiB in one run
+BODIES_MIN = 8                  # of 512 MiB in one run, so that CPU ticks of 10 ms are enough
 LIKE_NGINX, LIKE_THE_BEST = Budget(1, "nginx"), Budget(1, BEST_PEER)
 LIKE_THE_USUAL = Budget(1, f"nginx{OR}registry")
 
@@ -62,6 +63,8 @@ def small_hit(bench: Bench, caches: list, hit: SmallHit, access_log: bool = Fals
     asked = group.row("count", "upstream requests", budget=Budget(0)) if thing.tag else None
 
     def measure(server):
+        if access_log:
+            free_memory.make_ready(FOLDER)
         before, asked_before = server.cpu_seconds(), len(bench.upstream.accesses())
         got = load(server.port, thing, hit.connections, bench.scale.seconds)
         cpu.add(server.name, (server.cpu_seconds() - before) / got.count * 1e6)
@@ -70,10 +73,11 @@ def small_hit(bench: Bench, caches: list, hit: SmallHit, access_log: bool = Fals
         if asked:
             asked.add(server.name, len(bench.upstream.accesses()) - asked_before)
     with bench.raw(thing, access_log) as raw:
-        bench.warm_turns(bench.scale.hits, raw, caches, group, measure)
+        runs = bench.scale.close if hit.cpu else bench.scale.hits
+        bench.warm_turns(runs, raw, caches, group, measure)
 
 
-def big_hit(bench: Bench, caches: list, runs: int, connections: int):
+def big_hit(bench: Bench, caches: list, connections: int):
     thing = bench.things["512 MiB"]
     clients = "1 client" if connections == 1 else f"{connections} clients"
     group = bench.table.group(f"512 MiB hit, {clients}")
@@ -86,16 +90,16 @@ def big_hit(bench: Bench, caches: list, runs: int, connections: int):
         cpu.add(server.name, (server.cpu_seconds() - before) / (got.count * thing.size / GIB))
         rate.add(server.name, got.per_second * thing.size / 1e9)
     with bench.raw(thing) as raw:
-        bench.warm_turns(runs, raw, caches, group, measure)
+        bench.warm_turns(bench.scale.close, raw, caches, group, measure)
 
 
 def hits(bench: Bench):
     with bench.warm_caches() as caches:
         for hit in ALL_HITS if bench.scale.all_rows else QUICK_HITS:
             small_hit(bench, caches, hit)
-        big_hit(bench, caches, bench.scale.hits, connections=1)
+        big_hit(bench, caches, connections=1)
         if bench.scale.all_rows:
-            big_hit(bench, caches, bench.scale.crowd, connections=16)
+            big_hit(bench, caches, connections=16)
 
 
 def logged_hits(bench: Bench):
