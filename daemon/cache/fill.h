@@ -19,7 +19,7 @@
 enum {
     FILL_ARENA_FIRST = 2048,
     FILL_ARENA_CAP = 256 * 1024,
-    FILL_CHUNK = 256 * 1024,      /* bytes handed to one write */
+    FILL_CHUNK = 256 * 1024,      /* bytes handed to one write, and what it is aligned to */
     FILL_TURN = 4096 * 1024,      /* bytes that one job writes before others have the thread */
     FILL_QUEUE_MAX = 1536 * 1024, /* bytes received and not yet written; then upstream pauses */
     FILL_QUEUE_LOW = 512 * 1024,  /* until so few are left */
@@ -50,6 +50,7 @@ enum fill_phase {
 struct chunk {
     struct chunk *next;
     uint64_t offset;
+    uint64_t full_at; /* the offset behind the last byte that goes in */
     size_t n;
     size_t cap;
     char bytes[];

@@ -121,6 +121,7 @@ class Bench:
 
     def start_warm(self, cache: Cache):
         """Every body checked against its digest, once; then asked for until the upstream is not."""
+        free_memory.make_ready(FOLDER)
         cache.start()
         if cache.name not in self.checked:
             for thing in self.things.values():

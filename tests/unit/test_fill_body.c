@@ -105,6 +105,30 @@ static void test_the_last_byte_of_a_relay_is_withheld(void **state)
     assert_int_equal(g->n, SMALL - 1);
 }
 
+/* --- chunks --- */
+
+/* As after a resume, in pieces that do not fit: what one write brings ends at a boundary. */
+static void test_chunks_of_the_file_end_at_multiples_of_their_size(void **state)
+{
+    (void)state;
+    enum { BEGIN = 1000, PIECE = 10000, PIECES = 100 };
+    static const char piece[PIECE];
+    struct fill f = {.mode = MODE_FILE, .received = BEGIN, .job_out = true};
+    fill_body_init(&f);
+    for (int i = 0; i < PIECES; i++)
+        assert_int_equal(fill_take(&f, piece, PIECE), ERR_OK);
+    assert_int_equal(f.received, BEGIN + PIECES * PIECE);
+    uint64_t at = BEGIN;
+    for (const struct chunk *c = f.chunks; c; c = c->next) {
+        assert_int_equal(c->offset, at);
+        at += c->n;
+        assert_true(at % FILL_CHUNK == 0 || !c->next);
+        assert_true(c->n <= FILL_CHUNK);
+    }
+    assert_int_equal(at, f.received);
+    fill_body_free(&f);
+}
+
 /* --- followers --- */
 
 static void test_bytes_are_passed_on_before_the_body_is_complete(void **state)
@@ -480,6 +504,7 @@ static void test_copies_from_chunks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_chunks_of_the_file_end_at_multiples_of_their_size),
         TEST(test_the_last_byte_is_withheld_of_what_is_in_memory),
         TEST(test_the_last_byte_is_withheld_of_what_is_on_disk),
         TEST(test_the_last_byte_of_a_relay_is_withheld),
