@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 _Static_assert(sizeof(struct event) <= sizeof(struct io_event), "struct event does not fit");
@@ -131,8 +132,33 @@ static void share_cpu(struct reactor *r)
     sched_yield();
 }
 
+/* What sched_getattr(2) and sched_setattr(2) take, their first version. */
+struct scheduling {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime_ns, deadline_ns, period_ns;
+};
+
+/*
+ * To offer the CPU is to give away one's slice, some milliseconds by default; meanwhile each answer
+ * wakes a client that takes the CPU at once. A slice as long as the share saves 1 to 4 % of the CPU
+ * and a sixth of p99 (measured as above). Linux takes it since 6.12; older ones have no use for it,
+ * and where it is forbidden things stay as they are.
+ */
+static void shorten_slice(void)
+{
+    struct scheduling s;
+    if (syscall(SYS_sched_getattr, 0, &s, sizeof s, 0) != 0 || s.policy != SCHED_OTHER)
+        return;
+    s.runtime_ns = SHARE_US * 1000;
+    (void)syscall(SYS_sched_setattr, 0, &s, 0);
+}
+
 void reactor_run(struct reactor *r)
 {
+    shorten_slice();
     while (event_base_loop(r->base, EVLOOP_ONCE) == 0 && !event_base_got_break(r->base))
         share_cpu(r);
 }

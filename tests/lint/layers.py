@@ -44,8 +44,8 @@ SYSTEM = set("""
     link.h netdb.h netinet/in.h netinet/tcp.h poll.h pthread.h sched.h setjmp.h signal.h
     stdalign.h stdarg.h stdatomic.h stdbool.h stddef.h stdint.h stdio.h stdlib.h string.h
     strings.h sys/eventfd.h sys/file.h sys/mman.h sys/random.h sys/resource.h sys/sendfile.h
-    sys/signalfd.h sys/socket.h sys/stat.h sys/statvfs.h sys/types.h sys/uio.h sys/un.h
-    sys/wait.h time.h unistd.h
+    sys/signalfd.h sys/socket.h sys/stat.h sys/statvfs.h sys/syscall.h sys/types.h sys/uio.h
+    sys/un.h sys/wait.h time.h unistd.h
 """.split())
 
 MAIN = Path("daemon/main.c")

@@ -235,6 +235,38 @@ static void test_long_work_offers_the_cpu_now_and_then(void **state)
     assert_true(offers <= took / SHARE_US + 1);
 }
 
+static struct scheduling scheduling_of_this_thread(void)
+{
+    struct scheduling s = {0};
+    assert_int_equal(syscall(SYS_sched_getattr, 0, &s, sizeof s, 0), 0);
+    return s;
+}
+
+static void *in_a_thread_of_its_own(void *arg)
+{
+    struct scheduling *seen_there = arg; /* as it was, as a reactor has it */
+    assert_int_not_equal(nice(3), -1);
+    seen_there[0] = scheduling_of_this_thread();
+    shorten_slice();
+    seen_there[1] = scheduling_of_this_thread();
+    return NULL;
+}
+
+/* Linux 6.12 and later show the slice as the runtime; before, it is 0 and stays so. */
+static void test_the_slice_is_as_long_as_the_share_and_nothing_else_changes(void **state)
+{
+    (void)state;
+    struct scheduling s[2];
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, in_a_thread_of_its_own, s), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(s[1].policy, s[0].policy);
+    assert_int_equal(s[1].flags, s[0].flags);
+    assert_int_equal(s[1].nice, s[0].nice);
+    assert_int_equal(s[1].priority, s[0].priority);
+    assert_int_equal(s[1].runtime_ns, s[0].runtime_ns ? SHARE_US * 1000 : 0);
+}
+
 /* --- timers --- */
 
 struct alarm {
@@ -697,6 +729,7 @@ int main(void)
         TEST(test_what_was_posted_before_the_stop_still_runs),
         TEST(test_mail_from_other_threads_all_arrives),
         TEST(test_long_work_offers_the_cpu_now_and_then),
+        TEST(test_the_slice_is_as_long_as_the_share_and_nothing_else_changes),
         TEST(test_a_timer_fires_once_when_it_is_due),
         TEST(test_the_end_of_a_turn_comes_after_its_callbacks),
         TEST(test_setting_a_timer_replaces_what_was_set),
