@@ -4,6 +4,7 @@ import gzip
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import free_memory
 import loads
 import packuments
 import servers
@@ -17,7 +18,7 @@ from table import Budget
 
 BIG_CLIENTS, SMALL_CONNECTIONS = 16, 16
 TIMES = {"verdaccio": 1}        # bodies for each client in one run
-MANY_TIMES = 16
+BYTES = 4 << 30                 # in one run, for the others: a second of work
 BIG_RATE = 6 << 20              # bytes per second for each big client beside a small load: in all
                                 # what fills a network of 1 Gbit/s
 RUN_IN_SECONDS = 0.3
@@ -43,6 +44,7 @@ def warm_group(bench: Bench):
                                   (npm_route(registry.url, ttl="2h"),), only_route="npm")
         group = [yantian, servers.Files(folder / "nginx", ROOT),
                  packuments.VerdaccioCache(folder / "verdaccio", registry.url)]
+        free_memory.make_ready(FOLDER)
         for server in group:
             stack.callback(server.stop)
             server.start()
@@ -59,14 +61,15 @@ def big(bench: Bench, group_of_servers: list, thing: packuments.Packument, title
     rate = group.row("requests/s", more_is_better=True, budget=Budget(1, "nginx"))
     bandwidth = group.row("GB/s", "bytes", more_is_better=True)
     cpu = group.row("ms per request", "server CPU")
+    path = ROOT / thing.file
+    times = BYTES // BIG_CLIENTS // path.stat().st_size
 
     def measure(server):
         before = server.cpu_seconds()
-        got = loads.pull(server.port, thing, BIG_CLIENTS, TIMES.get(server.name, MANY_TIMES))
+        got = loads.pull(server.port, thing, BIG_CLIENTS, TIMES.get(server.name, times))
         cpu.add(server.name, (server.cpu_seconds() - before) / got.complete * 1e3)
         rate.add(server.name, got.complete / got.seconds)
         bandwidth.add(server.name, got.bytes / got.seconds / 1e9)
-    path = ROOT / thing.file
     same_bytes = Object(thing.name, path, digest_of(path.read_bytes()), "", "application/json")
     with bench.raw(same_bytes) as raw:
         bench.turns(bench.scale.crowd, [raw, *group_of_servers], group, measure)
