@@ -50,7 +50,6 @@ enum fill_phase {
 struct chunk {
     struct chunk *next;
     uint64_t offset;
-    uint64_t full_at; /* the offset behind the last byte that goes in */
     size_t n;
     size_t cap;
     char bytes[];

@@ -504,10 +504,10 @@ static void test_copies_from_chunks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_chunks_of_the_file_end_at_multiples_of_their_size),
         TEST(test_the_last_byte_is_withheld_of_what_is_in_memory),
         TEST(test_the_last_byte_is_withheld_of_what_is_on_disk),
         TEST(test_the_last_byte_of_a_relay_is_withheld),
+        TEST(test_chunks_of_the_file_end_at_multiples_of_their_size),
         TEST(test_bytes_are_passed_on_before_the_body_is_complete),
         TEST(test_a_slow_follower_does_not_slow_the_fill),
         TEST(test_followers_may_leave_at_any_moment),
