@@ -63,7 +63,7 @@ class Scale:
 
 
 FULL = Scale(hits=5, close=9, crowd=5, cold=5, herd=5, memory=5, seconds=1, all_rows=True)
-QUICK = Scale(hits=3, close=3, crowd=2, cold=2, herd=1, memory=1, seconds=1, all_rows=False)
+QUICK = Scale(hits=3, close=2, crowd=2, cold=2, herd=1, memory=1, seconds=1, all_rows=False)
 
 
 def say(text: str):
@@ -121,9 +121,9 @@ class Bench:
 
     def start_warm(self, cache: Cache):
         """Every body checked against its digest, once; then asked for until the upstream is not."""
-        free_memory.make_ready(FOLDER)
         cache.start()
         if cache.name not in self.checked:
+            free_memory.make_ready(FOLDER)
             for thing in self.things.values():
                 loads.pull(cache.port, thing, check=True)
         self.checked.add(cache.name)
