@@ -116,6 +116,13 @@ static void on_timer(struct timer *t)
     fill_run(f);
 }
 
+static void on_write_timer(struct timer *t)
+{
+    struct fill *f = container_of(t, struct fill, write_timer);
+    f->write_timer_out = false;
+    fill_write_next(f);
+}
+
 static void on_indexed(struct mail *m)
 {
     struct fill *f = container_of(m, struct fill, indexed_mail);
@@ -148,6 +155,7 @@ struct fill *fill_new(struct engine_worker *home, const struct fill_spec *spec)
     arena_init(&f->arena, f->arena_first, sizeof f->arena_first, FILL_ARENA_CAP);
     fill_body_init(f);
     timer_init(&f->timer, home->reactor, on_timer);
+    timer_init(&f->write_timer, home->reactor, on_write_timer);
     char hex[2 * 6 + 1];
     hex_encode(spec->key->bytes, 6, hex);
     snprintf(f->id, sizeof f->id, "f%s", hex);
@@ -464,9 +472,12 @@ static enum step step_receive(struct fill *f)
     }
     if (!f->fetch_over)
         return STEP_WAIT;
+    fill_write_next(f);
     if (f->verdict == VERDICT_COMPLETE)
         return STEP_DRAIN;
     if (f->verdict == VERDICT_ANEW) {
+        if (f->job_out)
+            return STEP_WAIT;
         submit(f, restart_work);
         return STEP_ANEW;
     }
@@ -513,6 +524,7 @@ static enum step step_making(struct fill *f)
     }
     if (!f->reading_over)
         return STEP_WAIT;
+    fill_write_next(f);
     if (f->reading_result == ERR_OK)
         return STEP_DRAIN;
     f->outcome = fill_make_failure(f);
@@ -766,6 +778,9 @@ static enum step step_close(struct fill *f)
         f->fetch = NULL;
     }
     reading_close(&f->reading);
+    f->fetch_over = true;
+    fill_write_next(f); /* what has come is kept for another try */
+    timer_clear(&f->write_timer);
     return STEP_CLOSED;
 }
 

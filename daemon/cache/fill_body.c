@@ -1,4 +1,5 @@
 /* The bytes of a fill on their way from the upstream to the disk and to the followers. */
+#include "base/clock.h"
 #include "base/container.h"
 #include "base/counters.h"
 #include "base/log.h"
@@ -349,19 +350,19 @@ enum err fill_take(struct fill *f, const char *bytes, size_t n)
 
 /* --- writing --- */
 
-/* The first chunk whose bytes are not readable yet. */
-static struct chunk *next_unwritten_locked(struct fill *f)
+/* The first chunk whose bytes are not readable yet; of a file only a full one, unless `any`. */
+static struct chunk *next_unwritten_locked(struct fill *f, bool any)
 {
     struct chunk *c = f->chunks;
     while (c && c->offset + c->n <= f->job_offset)
         c = c->next;
-    return c;
+    return c && f->mode == MODE_FILE && !any && room_in(c) ? NULL : c;
 }
 
-static struct chunk *take_unwritten(struct fill *f)
+static struct chunk *take_unwritten(struct fill *f, bool any)
 {
     pthread_mutex_lock(&f->lock);
-    f->job_chunk = next_unwritten_locked(f);
+    f->job_chunk = next_unwritten_locked(f, any);
     pthread_mutex_unlock(&f->lock);
     return f->job_chunk;
 }
@@ -415,13 +416,15 @@ static void write_work(struct job *j)
     struct fill *f = container_of(j, struct fill, job);
     uint64_t offset;
     size_t done = 0;
+    bool any = f->job_takes_any;
     f->job_partial = f->partial;
     f->job_result = ERR_OK;
     if (!f->job_partial)
         f->job_result = partial_open(f->home->engine->store, &f->node.key, &f->expected, false,
                                      &f->job_partial, &offset, &f->job_info);
-    while (f->job_result == ERR_OK && done < FILL_TURN && take_unwritten(f)) {
+    while (f->job_result == ERR_OK && done < FILL_TURN && take_unwritten(f, any)) {
         struct chunk *c = f->job_chunk;
+        any = false;
         done += c->n;
         f->job_result = partial_append(f->job_partial, c->bytes, c->n, &f->job_info);
         publish_written(f);
@@ -436,15 +439,31 @@ static void write_done(struct job *j)
     fill_run(f);
 }
 
+/* What waits for more bytes is written when the time is over. */
+static void write_later(struct fill *f, int64_t ms)
+{
+    if (f->write_timer_out)
+        return;
+    f->write_timer_out = true;
+    timer_set(&f->write_timer, ms);
+}
+
 void fill_write_next(struct fill *f)
 {
     if (f->job_out || (f->mode != MODE_FILE && !f->partial))
         return;
+    int64_t now = clock_mono_ms(), waits_ms = f->written_ms + FILL_GATHER_MS - now;
+    bool any = waits_ms <= 0 || f->fetch_over || f->reading_over;
     pthread_mutex_lock(&f->lock);
-    bool is_behind = next_unwritten_locked(f) != NULL;
+    bool is_behind = next_unwritten_locked(f, any) != NULL;
+    bool is_waiting = !is_behind && next_unwritten_locked(f, true) != NULL;
     pthread_mutex_unlock(&f->lock);
+    if (is_waiting)
+        write_later(f, waits_ms);
     if (!is_behind)
         return;
+    f->written_ms = now;
+    f->job_takes_any = any;
     f->job_out = true;
     f->job.work = write_work;
     f->job.done = write_done;

@@ -14,7 +14,7 @@ enum {
     DISCARD_MAX = 64 * 1024,   /* a request body that is read only to be skipped */
     LINGER_MS = 2000,
     LINGER_MAX = 1024 * 1024, /* bytes read and dropped before a close */
-    SEND_TURN = 2048 * 1024,  /* bytes to one client before others get their turn */
+    SEND_TURN = 4096 * 1024,  /* bytes to one client before others: all that a socket takes */
     SEND_RATE_MIN = 1024,     /* bytes per second that a client must take, or send of a body */
     EXCHANGE_ARENA_FIRST = 8 * 1024,
     EXCHANGE_ARENA_CAP = 1024 * 1024,

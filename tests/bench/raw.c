@@ -23,7 +23,7 @@
 
 enum {
     SMALL_MAX = 16 * 1024,
-    TURN_BYTES = 1024 * 1024, /* of a big body at one time, so that the others get theirs */
+    TURN_BYTES = 4096 * 1024, /* of a big body at one time: all that a socket takes */
     READ_BYTES = 16 * 1024,
     EVENTS = 256,
 };

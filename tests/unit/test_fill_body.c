@@ -16,6 +16,7 @@ struct look {
     enum fill_mode mode;
     bool storing;
     uint64_t file_end;
+    bool job_out;
 };
 
 static void look_at_fill(void *arg)
@@ -30,6 +31,7 @@ static void look_at_fill(void *arg)
     l->mode = f->mode;
     l->storing = f->storing;
     l->file_end = f->file_end;
+    l->job_out = f->job_out;
     pthread_mutex_unlock(&f->lock);
 }
 
@@ -127,6 +129,56 @@ static void test_chunks_of_the_file_end_at_multiples_of_their_size(void **state)
     }
     assert_int_equal(at, f.received);
     fill_body_free(&f);
+}
+
+struct gift {
+    struct seat *seat;
+    size_t n;
+    bool is_last;
+    bool job_out;
+};
+
+static void take_gift(void *arg)
+{
+    struct gift *gift = arg;
+    struct fill *f = gift->seat->worker->fills;
+    uint64_t given = f->skip; /* the upstream's own copy of them is ignored */
+    f->skip = 0;
+    f->written_ms = clock_mono_ms();
+    f->fetch_over = gift->is_last;
+    assert_int_equal(fill_take(f, the_origin.bytes + f->received, gift->n), ERR_OK);
+    f->skip = given + gift->n;
+    gift->job_out = f->job_out;
+    f->fetch_over = false;
+}
+
+/* Bytes that come before the upstream sends them. Have they gone to the disk at once? */
+static bool is_written_at_once(size_t n, bool is_last)
+{
+    struct gift gift = {.seat = &the_site.seats[0], .n = n, .is_last = is_last};
+    call_on(gift.seat, take_gift, &gift);
+    return gift.job_out;
+}
+
+/* What is less than a chunk waits a little for more, unless it is the last. */
+static void test_small_pieces_are_written_together(void **state)
+{
+    (void)state;
+    enum { FIRST = 1000, MORE = 2000, FULL = FILL_CHUNK - FIRST - MORE, LAST = 100 };
+    begin(LARGE);
+    SCRIPT({.until = FIRST, .holds_rest = &rest_gate});
+    struct guest *g = enter(0, wants_blob);
+    await(seen(g, n) == FIRST && !look(0).job_out);
+    assert_false(is_written_at_once(MORE, false));
+    await(seen(g, n) == FIRST + MORE && !look(0).job_out);
+    assert_true(is_written_at_once(FULL, false));
+    await(seen(g, n) == FILL_CHUNK && !look(0).job_out);
+    assert_true(is_written_at_once(LAST, true));
+    atomic_store(&rest_gate, true);
+    check_body_of(g, &the_origin);
+    assert_int_equal(origin_got(&the_origin), 1);
+    site_settle(&the_site);
+    assert_int_equal(stored_for(g, &the_origin), STORED_RIGHT);
 }
 
 /* --- followers --- */
@@ -508,6 +560,7 @@ int main(void)
         TEST(test_the_last_byte_is_withheld_of_what_is_on_disk),
         TEST(test_the_last_byte_of_a_relay_is_withheld),
         TEST(test_chunks_of_the_file_end_at_multiples_of_their_size),
+        TEST(test_small_pieces_are_written_together),
         TEST(test_bytes_are_passed_on_before_the_body_is_complete),
         TEST(test_a_slow_follower_does_not_slow_the_fill),
         TEST(test_followers_may_leave_at_any_moment),
