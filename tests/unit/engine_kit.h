@@ -271,6 +271,7 @@ struct guest {
     char type[80];
     char fields[200];
     char *body;
+    size_t body_cap;
     size_t n;
     bool complete;
     bool broken;
@@ -322,7 +323,10 @@ static inline void guest_take(struct guest *g, const struct piece *piece)
         from = bytes;
     }
     pthread_mutex_lock(&g->site->lock);
-    g->body = realloc(g->body, g->n + n + 1);
+    if (g->n + n > g->body_cap) {
+        g->body_cap = 2 * (g->n + n);
+        g->body = realloc(g->body, g->body_cap);
+    }
     memcpy(g->body + g->n, from, n);
     g->n += n;
     pthread_mutex_unlock(&g->site->lock);
