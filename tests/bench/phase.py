@@ -121,9 +121,9 @@ class Bench:
 
     def start_warm(self, cache: Cache):
         """Every body checked against its digest, once; then asked for until the upstream is not."""
+        free_memory.make_ready(FOLDER)
         cache.start()
         if cache.name not in self.checked:
-            free_memory.make_ready(FOLDER)
             for thing in self.things.values():
                 loads.pull(cache.port, thing, check=True)
         self.checked.add(cache.name)
