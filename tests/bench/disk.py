@@ -6,6 +6,7 @@ from pathlib import Path
 
 DROP = Path("/proc/sys/vm/drop_caches")
 BLKIO = Path("/sys/fs/cgroup/blkio")
+PIECE = 1 << 20
 LIMIT = "blkio.throttle.read_bps_device"
 
 
@@ -17,6 +18,16 @@ def drop_caches():
     """No page of any file stays in memory, but what is mapped and in use."""
     os.sync()
     DROP.write_text("3")
+
+
+def read_anew(path: Path):
+    """Other pages of memory hold the file then, in pieces as large as reading ahead makes them: how
+    it was written no longer counts."""
+    with path.open("rb", buffering=0) as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        while file.read(PIECE):
+            pass
 
 
 def _device(path: Path) -> str | None:

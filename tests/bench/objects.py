@@ -40,11 +40,6 @@ class Object:
         return [("Accept", MANIFEST_TYPE)]
 
     @property
-    def fields(self) -> list[tuple[str, str]]:
-        """Of a request for it."""
-        return [("Accept", MANIFEST_TYPE)]
-
-    @property
     def size(self) -> int:
         return self.path.stat().st_size
 

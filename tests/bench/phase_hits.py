@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-import free_memory
 import loads
-from phase import FOLDER, GIB, Bench, Phase
+from phase import GIB, Bench, Phase
 from plots import Plot, plot
 from table import BEST_PEER, OR, Budget, Table
 
@@ -63,8 +62,8 @@ def small_hit(bench: Bench, caches: list, hit: SmallHit, access_log: bool = Fals
     asked = group.row("count", "upstream requests", budget=Budget(0)) if thing.tag else None
 
     def measure(server):
-        if access_log:
-            free_memory.make_ready(FOLDER)
+        if hit.cpu:
+            bench.start_again(server, thing)
         before, asked_before = server.cpu_seconds(), len(bench.upstream.accesses())
         got = load(server.port, thing, hit.connections, bench.scale.seconds)
         cpu.add(server.name, (server.cpu_seconds() - before) / got.count * 1e6)
@@ -85,6 +84,7 @@ def big_hit(bench: Bench, caches: list, connections: int):
     cpu = group.row("s per GiB", "server CPU", budget=Budget(1.1, "raw"))
 
     def measure(server):
+        bench.start_again(server, thing, reads=True)
         before = server.cpu_seconds()
         got = loads.h2load(server.port, thing, connections, "-n", max(connections, BODIES_MIN))
         cpu.add(server.name, (server.cpu_seconds() - before) / (got.count * thing.size / GIB))
@@ -134,7 +134,9 @@ def hit_plots(table: Table) -> list[Plot]:
 
 
 NOTE = ("wrk drives the small ones, h2load (HTTP/1.1) the 1 MiB and 512 MiB ones: of the two tools "
-        "each costs less of the CPUs there, and only h2load counts whole big bodies.")
+        "each costs less of the CPUs there, and only h2load counts whole big bodies. Where CPU has "
+        "a budget Yantian, nginx and raw are started anew for each run, and their big body is read "
+        "into memory anew; the others would lose what they hold there.")
 LOG_NOTE = ("As above, but every server writes a line for each request: raw always the same one, "
             "nginx in buffers of 64 KiB, which is its best; varnish by varnishncsa, whose CPU counts.")
 

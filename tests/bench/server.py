@@ -11,11 +11,13 @@ from objects import Object
 
 START_SECONDS = 15
 STOP_SECONDS = 45
+HEAD_BYTES = 64 << 10           # no stored head is longer
 
 
 class Server:
     """One program; a subclass says how it is started."""
     name: str
+    memory_counts = False       # does a start lose what makes it fast?
 
     def __init__(self, folder: Path, argv: list):
         self.process = Process(self.name, argv, folder)
@@ -38,6 +40,10 @@ class Server:
     def memory(self) -> proc.Memory:
         return proc.memory(self.pids())
 
+    def body_files(self, thing: Object) -> list[Path]:
+        """Where it has a big body on the disk."""
+        return []
+
     def written_bytes(self) -> int:
         return proc.written_bytes(self.pids())
 
@@ -54,6 +60,9 @@ class Raw(Server):
         head.write_bytes(self.head(thing))
         log = ["-l", folder / "access.log"] if access_log else []
         super().__init__(folder, [BUILD / "bench" / "raw", *log, self.port, head, thing.path])
+
+    def body_files(self, thing: Object) -> list[Path]:
+        return [thing.path]
 
     @staticmethod
     def head(thing: Object) -> bytes:
@@ -76,6 +85,12 @@ class Cache(Server):
         """Forget all that is stored; only while it is stopped."""
         shutil.rmtree(self.storage)
         self.storage.mkdir()
+
+    def body_files(self, thing: Object) -> list[Path]:
+        """By their size: some keep a head in front of the body."""
+        sizes = range(thing.size, thing.size + HEAD_BYTES)
+        return [file for file in self.storage.rglob("*")
+                if file.is_file() and file.stat().st_size in sizes]
 
     def is_stored(self, thing: Object) -> bool:
         """After the answer is out: is the work of storing it done too?"""

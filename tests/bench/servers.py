@@ -84,6 +84,7 @@ class ProxyRegistry(Cache):
     """The reference registry as a pull-through cache."""
     name = "registry"
     asks_for_tags = True
+    memory_counts = True
 
     def __init__(self, folder: Path, upstream: Registry, access_log: bool):
         self.port = free_port()
@@ -103,6 +104,7 @@ class ProxyRegistry(Cache):
 class Varnish(Cache):
     """Holds bodies in memory (malloc), which is its fastest storage; a stop loses them."""
     name = "varnish"
+    memory_counts = True
     # Threads for all connections of the largest row; no queue bounds what waits for one.
     CROWD = {"thread_pools": 2, "thread_pool_min": 600, "thread_queue_limit": 10000}
     LEAN = {"thread_pools": 2, "thread_queue_limit": 10000}
@@ -147,6 +149,7 @@ class Varnish(Cache):
 class TrafficServer(Cache):
     """Apache Traffic Server; its RAM cache holds all objects of the benchmark."""
     name = "trafficserver"
+    memory_counts = True
 
     def __init__(self, folder: Path, upstream: Registry, access_log: bool, lean: bool):
         self.port = free_port()
