@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "base/bytes16.h"
+
 struct algo_row {
     struct slice name;
     size_t bytes;
@@ -97,9 +99,32 @@ static const unsigned char hex_digits[256] = {
 #undef DIGIT
 #undef CAPITAL
 
+/* The digits of sixteen bytes, of which each is one nibble. */
+static bytes16 nibble_digits(bytes16 nibbles)
+{
+    return nibbles + '0' + ((bytes16)(nibbles > 9) & ('a' - '0' - 10));
+}
+
+static void encode16(const unsigned char *bytes, char out[32])
+{
+    bytes16 v = bytes16_at((const char *)bytes);
+    bytes16 high = nibble_digits(v >> 4), low = nibble_digits(v & 15);
+    bytes16 first =
+        __builtin_shufflevector(high, low, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    bytes16 second = __builtin_shufflevector(high, low, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13,
+                                             29, 14, 30, 15, 31);
+
+    memcpy(out, &first, sizeof first);
+    memcpy(out + sizeof first, &second, sizeof second);
+}
+
 void hex_encode(const unsigned char *bytes, size_t n, char *out)
 {
-    for (size_t i = 0; i < n; i++)
+    size_t i = 0;
+
+    for (; n - i >= sizeof(bytes16); i += sizeof(bytes16))
+        encode16(bytes + i, out + 2 * i);
+    for (; i < n; i++)
         memcpy(out + 2 * i, hex_pairs + 2 * bytes[i], 2);
     out[2 * n] = '\0';
 }

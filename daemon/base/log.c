@@ -168,9 +168,11 @@ static void append_quoted(struct line *line, struct slice s)
 
 static void append_value(struct line *line, const struct log_field *field, enum log_format format)
 {
+    bool word = field->kind == LOG_KIND_WORD;
+
     if (field->kind == LOG_KIND_INT)
         append_int(line, field->num);
-    else if (format == LOG_FORMAT_TEXT && is_bare(field->str))
+    else if (format == LOG_FORMAT_TEXT && (word || is_bare(field->str)))
         append_bare(line, field->str);
     else
         append_quoted(line, field->str);

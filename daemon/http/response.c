@@ -1,5 +1,7 @@
 #include "http/response.h"
 
+#include "base/bytes16.h"
+
 /* In ascending order. */
 static const struct {
     int status;
@@ -92,11 +94,24 @@ static void put_i64(struct head_writer *w, int64_t value)
     put(w, slice_decimal(value < 0 ? -(uint64_t)value : (uint64_t)value, digits));
 }
 
+static bool any_splits_line(bytes16 v)
+{
+    return bytes16_any((bytes16)(v == '\n') | (bytes16)(v == '\r') | (bytes16)(v == 0));
+}
+
 /* Would the bytes end the line, or hide its end from somebody? */
 static bool splits_line(struct slice value)
 {
-    return value.n && (memchr(value.p, '\n', value.n) || memchr(value.p, '\r', value.n) ||
-                       memchr(value.p, '\0', value.n));
+    bool splits = false;
+    if (value.n >= sizeof(bytes16)) { /* the last sixteen overlap those before */
+        size_t last = value.n - sizeof(bytes16);
+        for (size_t i = 0; !splits && i < last; i += sizeof(bytes16))
+            splits = any_splits_line(bytes16_at(value.p + i));
+        return splits || any_splits_line(bytes16_at(value.p + last));
+    }
+    for (size_t i = 0; i < value.n; i++)
+        splits |= value.p[i] == '\n' || value.p[i] == '\r' || value.p[i] == '\0';
+    return splits;
 }
 
 void head_begin(struct head_writer *w, char *memory, size_t cap, int status)

@@ -36,13 +36,13 @@ static void access_log(const struct exchange *x)
     char peer[PEER_TEXT_MAX];
     const struct http_request *r = &x->request;
     peer_text(&x->conn->peer, peer);
-    log_info("request", LF_STR("id", x->id), LF_STR("client", peer),
-             LF_SLICE("method", r->method_text), LF_SLICE("target", r->path),
-             LF_INT("status", x->status), LF_INT("bytes", x->sent),
+    log_info("request", LF_WORD("id", slice_of(x->id, REQUEST_ID_LENGTH)),
+             LF_WORD("client", slice_str(peer)), LF_SLICE("method", r->method_text),
+             LF_SLICE("target", r->path), LF_INT("status", x->status), LF_INT("bytes", x->sent),
              LF_SLICE("route", x->routing.route ? x->routing.route->cache.name : SLICE("")),
-             LF_STR("cache", x->cache ? x->cache : "none"),
+             LF_WORD("cache", x->cache ? slice_str(x->cache) : SLICE("none")),
              LF_INT("ms", clock_mono_ms() - x->started_ms),
-             LF_STR("end", x->aborted ? "aborted" : "complete"));
+             LF_WORD("end", x->aborted ? SLICE("aborted") : SLICE("complete")));
 }
 
 void exchange_free(struct exchange *x)

@@ -24,6 +24,13 @@ static inline bool bytes16_all(bytes16 truths)
     return (halves[0] & halves[1]) == UINT64_MAX;
 }
 
+static inline bool bytes16_any(bytes16 truths)
+{
+    uint64_t halves[2];
+    memcpy(halves, &truths, sizeof halves);
+    return (halves[0] | halves[1]) != 0;
+}
+
 /* Which are visible ASCII? */
 static inline bytes16 bytes16_visible(bytes16 v)
 {

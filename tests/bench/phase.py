@@ -54,7 +54,7 @@ FAILURES = (loads.LoadError, AssertionError, OSError, TimeoutExpired)
 class Scale:
     """How much of it: runs of each kind, and seconds of each load of small answers."""
     hits: int
-    close: int                  # hits with a budget of CPU beside raw's, which must be told apart
+    close: int                  # hits with a budget that is near: CPU beside raw's, or p99
     crowd: int                  # many clients on one big packument
     cold: int
     herd: int

@@ -72,7 +72,7 @@ def small_hit(bench: Bench, caches: list, hit: SmallHit, access_log: bool = Fals
         if asked:
             asked.add(server.name, len(bench.upstream.accesses()) - asked_before)
     with bench.raw(thing, access_log) as raw:
-        runs = bench.scale.close if hit.cpu else bench.scale.hits
+        runs = bench.scale.close if hit.cpu or hit.p99 else bench.scale.hits
         bench.warm_turns(runs, raw, caches, group, measure)
 
 

@@ -122,6 +122,25 @@ static void test_hex(void **state)
     assert_false(hex_decode(SLICE("009afg"), back, 3));
 }
 
+/* Sixteen bytes are written at once where there are so many. */
+static void test_hex_of_every_byte_at_every_place(void **state)
+{
+    unsigned char bytes[40];
+    char text[sizeof bytes * 2 + 1], expected[sizeof text];
+
+    (void)state;
+    for (unsigned first = 0; first < 256; first++)
+        for (size_t n = 0; n <= sizeof bytes; n++) {
+            for (size_t i = 0; i < n; i++) {
+                bytes[i] = (unsigned char)(first + 37 * i);
+                snprintf(expected + 2 * i, 3, "%02x", bytes[i]);
+            }
+            expected[2 * n] = '\0';
+            hex_encode(bytes, n, text);
+            assert_string_equal(text, expected);
+        }
+}
+
 static void test_one_shot(void **state)
 {
     struct digest d = {.algo = DIGEST_SHA256};
@@ -411,6 +430,7 @@ int main(void)
         cmocka_unit_test(test_no_digest),
         cmocka_unit_test(test_unknown_algorithm),
         cmocka_unit_test(test_hex),
+        cmocka_unit_test(test_hex_of_every_byte_at_every_place),
         cmocka_unit_test(test_one_shot),
         cmocka_unit_test(test_running_hash_goes_on_after_a_digest),
         cmocka_unit_test(test_both_algorithms_at_once),

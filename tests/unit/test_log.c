@@ -68,6 +68,8 @@ static void test_text_line(void **state)
     log_setup(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
     log_info("request", LF_STR("id", "1f3c"), LF_INT("status", 200), LF_STR("target", "/v2/ a"));
     assert_string_equal(next_text(), "info request id=1f3c status=200 target=\"/v2/ a\"");
+    log_info("request", LF_WORD("id", SLICE("1f3c")), LF_WORD("none", SLICE("")));
+    assert_string_equal(next_text(), "info request id=1f3c none=");
     log_error("stopped");
     assert_string_equal(next_text(), "error stopped");
     log_warn("x", LF_INT("a", INT64_MIN), LF_INT("b", INT64_MAX));
@@ -79,7 +81,8 @@ static void test_json_line(void **state)
 {
     (void)state;
     log_setup(LOG_LEVEL_INFO, LOG_FORMAT_JSON);
-    log_info("request", LF_STR("id", "1f3c"), LF_INT("status", -1), LF_STR("target", "\"\n"));
+    log_info("request", LF_WORD("id", SLICE("1f3c")), LF_INT("status", -1),
+             LF_STR("target", "\"\n"));
     const char *line = next_line();
     static const char head[] = "{\"time\":\"";
     assert_memory_equal(line, head, strlen(head));

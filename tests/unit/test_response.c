@@ -81,6 +81,22 @@ static void test_split_lines_are_refused(void **state)
     assert_false(head_with(SLICE("A"), SLICE("\0")));
 }
 
+static void test_one_byte_is_enough_to_split(void **state)
+{
+    static const char splits[] = {'\r', '\n', '\0'};
+    char value[50];
+
+    (void)state;
+    for (size_t n = 1; n < sizeof value; n++)
+        for (size_t at = 0; at < n; at++)
+            for (size_t i = 0; i < sizeof splits; i++) {
+                memset(value, 'v', n);
+                assert_true(head_with(SLICE("A"), slice_of(value, n)));
+                value[at] = splits[i];
+                assert_false(head_with(SLICE("A"), slice_of(value, n)));
+            }
+}
+
 static void test_status_has_three_digits(void **state)
 {
     (void)state;
@@ -132,6 +148,7 @@ int main(void)
         cmocka_unit_test(test_head),
         cmocka_unit_test(test_overflow_is_remembered),
         cmocka_unit_test(test_split_lines_are_refused),
+        cmocka_unit_test(test_one_byte_is_enough_to_split),
         cmocka_unit_test(test_status_has_three_digits),
         cmocka_unit_test(test_cache_status),
     };
