@@ -6,8 +6,8 @@ from pathlib import Path
 
 DROP = Path("/proc/sys/vm/drop_caches")
 BLKIO = Path("/sys/fs/cgroup/blkio")
-PIECE = 1 << 20
 LIMIT = "blkio.throttle.read_bps_device"
+PIECE = 1 << 20
 
 
 def can_drop_caches() -> bool:

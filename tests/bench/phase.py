@@ -130,7 +130,7 @@ class Bench:
         self.checked.add(cache.name)
         until(lambda: self.asks_nothing(cache), 30, f"{cache.name} to hold everything", 0.5)
 
-    def start_again(self, server: Server, thing: Object, reads: bool = False):
+    def start_again(self, server: Raw | Cache, thing: Object, reads: bool = False):
         """What a program costs depends, by a tenth, on the pages that it got when it started. So
         where CPU is compared each run is one of a new start, with `thing` asked for once, and a big
         one (`reads`) read into other pages before. Memory is not made ready: the host takes it back

@@ -51,8 +51,8 @@ def _machine() -> str:
 
 def _text(bench: Bench, images: list[str], load_before: float, seconds: float) -> str:
     scale = bench.scale
-    load = (f"Runs of each server: hits {scale.hits}, {scale.close} where CPU or p99 counts, crowds on "
-            f"big packuments {scale.crowd}, misses {scale.cold}, herds {scale.herd}, memory "
+    load = (f"Runs of each server: hits {scale.hits}, {scale.close} where CPU or p99 counts, crowds "
+            f"on big packuments {scale.crowd}, misses {scale.cold}, herds {scale.herd}, memory "
             f"{scale.memory}. Load average before: {load_before:.2f}. Took {seconds:.0f} s.")
     parts = ["# Yantian beside its peers", time.strftime("%Y-%m-%d %H:%M"), _machine(), HOW, load,
              bench.table.markdown()]

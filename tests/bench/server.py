@@ -40,10 +40,6 @@ class Server:
     def memory(self) -> proc.Memory:
         return proc.memory(self.pids())
 
-    def body_files(self, thing: Object) -> list[Path]:
-        """Where it has a big body on the disk."""
-        return []
-
     def written_bytes(self) -> int:
         return proc.written_bytes(self.pids())
 
@@ -62,6 +58,7 @@ class Raw(Server):
         super().__init__(folder, [BUILD / "bench" / "raw", *log, self.port, head, thing.path])
 
     def body_files(self, thing: Object) -> list[Path]:
+        """Where it has a big body on the disk."""
         return [thing.path]
 
     @staticmethod
@@ -87,7 +84,7 @@ class Cache(Server):
         self.storage.mkdir()
 
     def body_files(self, thing: Object) -> list[Path]:
-        """By their size: some keep a head in front of the body."""
+        """Found by their size: some keep a head in front of the body."""
         sizes = range(thing.size, thing.size + HEAD_BYTES)
         return [file for file in self.storage.rglob("*")
                 if file.is_file() and file.stat().st_size in sizes]
