@@ -66,7 +66,8 @@ struct plan_input {
     struct slice path;      /* raw, after the router has taken off what selected the route */
     struct slice namespace; /* what selected it by name (?ns= or path); empty otherwise */
     struct slice base; /* what absolute links to this route start with ("http://cache:5000/npm",
-                          no slash at the end); empty: the client has named no host */
+                          no slash at the end); empty: the client has named no host, or the
+                          protocol has no such links */
     struct slice upstream_host;        /* of the route's first upstream, without port */
     const struct config_route *config; /* the route; NULL when the path has none */
 };

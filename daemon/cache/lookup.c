@@ -619,7 +619,7 @@ static enum lookup_state look_at_variant(struct lookup *l)
 
 static enum lookup_state look_once(struct lookup *l)
 {
-    l->now_ms = clock_wall_ms();
+    l->now_ms = reactor_wall_ms(l->worker->reactor);
     l->joined = l->joined_whole = false;
     find_key(l);
     if (l->plan->always_proven && lookup_needs_proof(l))

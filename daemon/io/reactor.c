@@ -25,7 +25,9 @@ struct reactor {
     struct event_base *base;
     struct event wake;
     int wake_fd;
-    int64_t shared_us;    /* when the CPU was last offered */
+    int64_t shared_us; /* when the CPU was last offered */
+    bool has_time;     /* of this turn: */
+    int64_t mono_ms, wall_ms;
     pthread_mutex_t lock; /* of the two below; never held across a callback */
     struct mail *first;
     struct mail **last;
@@ -159,8 +161,31 @@ static void shorten_slice(void)
 void reactor_run(struct reactor *r)
 {
     shorten_slice();
-    while (event_base_loop(r->base, EVLOOP_ONCE) == 0 && !event_base_got_break(r->base))
+    while (event_base_loop(r->base, EVLOOP_ONCE) == 0 && !event_base_got_break(r->base)) {
         share_cpu(r);
+        r->has_time = false;
+    }
+}
+
+static void read_clocks(struct reactor *r)
+{
+    if (r->has_time)
+        return;
+    r->mono_ms = clock_mono_ms();
+    r->wall_ms = clock_wall_ms();
+    r->has_time = true;
+}
+
+int64_t reactor_mono_ms(struct reactor *r)
+{
+    read_clocks(r);
+    return r->mono_ms;
+}
+
+int64_t reactor_wall_ms(struct reactor *r)
+{
+    read_clocks(r);
+    return r->wall_ms;
 }
 
 void reactor_stop(struct reactor *r)

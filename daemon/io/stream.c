@@ -1,5 +1,4 @@
 #include "io/stream.h"
-#include "base/slice.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -88,29 +87,9 @@ struct peer peer_of(const struct sockaddr_storage *address)
     return p;
 }
 
-static char *add_number(char *out, unsigned value)
-{
-    char digits[DECIMAL_MAX];
-    struct slice text = slice_decimal(value, digits);
-    return mempcpy(out, text.p, text.n);
-}
-
-static void v4_text(const struct peer *peer, char out[PEER_TEXT_MAX])
-{
-    for (int i = 0; i < 4; i++) {
-        out = add_number(out, peer->ip[i]);
-        *out++ = i < 3 ? '.' : ':';
-    }
-    *add_number(out, peer->port) = 0;
-}
-
 void peer_text(const struct peer *peer, char out[PEER_TEXT_MAX])
 {
     char host[INET6_ADDRSTRLEN] = "?";
-    if (!peer->v6) { /* by hand: each line of the access log has one */
-        v4_text(peer, out);
-        return;
-    }
-    inet_ntop(AF_INET6, peer->ip, host, sizeof host);
-    snprintf(out, PEER_TEXT_MAX, "[%s]:%u", host, peer->port);
+    inet_ntop(peer->v6 ? AF_INET6 : AF_INET, peer->ip, host, sizeof host);
+    snprintf(out, PEER_TEXT_MAX, peer->v6 ? "[%s]:%u" : "%s:%u", host, peer->port);
 }

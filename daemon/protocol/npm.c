@@ -478,4 +478,5 @@ const struct protocol protocol_npm = {
     .config = {.name = SLICE("npm"), .takes_passthrough = true, .takes_file_hosts = true},
     .plan = plan_request,
     .render_error = render_error,
+    .links = true,
 };

@@ -501,7 +501,7 @@ void conn_accept(void *arg, int fd, const struct peer *peer)
     }
     c->worker = w;
     c->point = point;
-    c->peer = *peer;
+    peer_text(peer, c->peer);
     c->next = w->conns;
     if (c->next)
         c->next->prev = c;

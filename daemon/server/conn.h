@@ -73,7 +73,7 @@ struct conn {
     struct deadline deadline;
     struct deadline_queue *deadline_queue;
     const struct listen_point *point;
-    struct peer peer;
+    char peer[PEER_TEXT_MAX];  /* for the access log */
     struct exchange *exchange; /* NULL between requests */
     enum conn_in in;
     enum conn_out out;
@@ -103,7 +103,6 @@ struct exchange {
     struct arena arena;
     struct http_request request;
     struct routing routing;
-    struct plan plan;
     struct lookup lookup;
     bool planned;
     bool looked_up;      /* lookup_end is owed */
@@ -123,6 +122,8 @@ struct exchange {
     bool first_chunk_sent;
     char chunk_text[40];
     uint64_t sent;
+    /* Not cleared for each request: */
+    struct plan plan; /* made if `planned` */
     char arena_first[EXCHANGE_ARENA_FIRST];
 };
 

@@ -21,9 +21,9 @@ struct exchange *exchange_new(struct conn *c)
         if (!x)
             return NULL;
     }
-    memset(x, 0, offsetof(struct exchange, arena_first));
+    memset(x, 0, offsetof(struct exchange, plan));
     x->conn = c;
-    x->started_ms = clock_mono_ms();
+    x->started_ms = reactor_mono_ms(w->reactor);
     arena_init(&x->arena, x->arena_first, sizeof x->arena_first, EXCHANGE_ARENA_CAP);
     uint64_t id = w->next_id++;
     hex_encode((const unsigned char *)&id, sizeof id, x->id);
@@ -33,11 +33,9 @@ struct exchange *exchange_new(struct conn *c)
 /* The query is left out: it may be signed or hold a token. */
 static void access_log(const struct exchange *x)
 {
-    char peer[PEER_TEXT_MAX];
     const struct http_request *r = &x->request;
-    peer_text(&x->conn->peer, peer);
     log_info("request", LF_WORD("id", slice_of(x->id, REQUEST_ID_LENGTH)),
-             LF_WORD("client", slice_str(peer)), LF_SLICE("method", r->method_text),
+             LF_WORD("client", slice_str(x->conn->peer)), LF_SLICE("method", r->method_text),
              LF_SLICE("target", r->path), LF_INT("status", x->status), LF_INT("bytes", x->sent),
              LF_SLICE("route", x->routing.route ? x->routing.route->cache.name : SLICE("")),
              LF_WORD("cache", x->cache ? slice_str(x->cache) : SLICE("none")),
@@ -112,7 +110,7 @@ static void answer_error(struct exchange *x, enum plan_error error, struct slice
     struct plan_page page = {0};
     const struct protocol *protocol = x->routing.protocol;
     plan_error_f *render = protocol ? protocol->render_error : plain_error;
-    if (x->plan.render_error)
+    if (x->planned)
         render = x->plan.render_error;
     render(&x->arena, error, detail, &page);
     send_made(x, page.body.p && respond_page(x, &page, cs, retry_after_s));

@@ -197,7 +197,7 @@ struct routing route_request(const struct service *s, const char *listen_route,
 {
     struct routing out = {.path = request->path};
     pick_route(s, listen_route, request, a, &out);
-    if (out.route) {
+    if (out.route && out.protocol->links) {
         out.base = link_base(s, request, out.prefix, a);
         if (!out.base.p)
             out.path.p = NULL;

@@ -25,6 +25,13 @@ void reactor_run(struct reactor *r);
 void reactor_stop(struct reactor *r);
 
 /*
+ * The two clocks (base/clock.h) as of when this turn of the loop first asked for one of them: for
+ * what happens in every turn, often. Whoever waited for its turn meanwhile, waited that long.
+ */
+int64_t reactor_mono_ms(struct reactor *r);
+int64_t reactor_wall_ms(struct reactor *r);
+
+/*
  * A message: embedded in what it is about, so that posting allocates nothing and cannot fail. It
  * may be posted again only after it has run. Runs in the order posted, once per loop turn at most.
  */

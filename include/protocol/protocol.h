@@ -32,6 +32,8 @@ struct protocol {
     /* Fills *plan; false only when the arena is full. */
     bool (*plan)(const struct plan_input *in, struct arena *a, struct plan *plan);
     plan_error_f *render_error;
+    /* Its pages hold absolute links: plan_input.base is made for it, else empty. */
+    bool links;
 };
 
 /* NULL when there is none of that name. */

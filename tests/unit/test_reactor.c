@@ -267,6 +267,46 @@ static void test_the_slice_is_as_long_as_the_share_and_nothing_else_changes(void
     assert_int_equal(s[1].runtime_ns, s[0].runtime_ns ? SHARE_US * 1000 : 0);
 }
 
+/* --- the time of a turn --- */
+
+struct look {
+    struct mail mail;
+    int64_t before, mono, wall, mono_later, wall_later;
+    struct look *next; /* in the next turn */
+};
+
+static void on_look(struct mail *m)
+{
+    struct look *l = container_of(m, struct look, mail);
+    l->before = clock_mono_ms();
+    l->mono = reactor_mono_ms(loop.reactor);
+    l->wall = reactor_wall_ms(loop.reactor);
+    usleep(30 * 1000);
+    l->mono_later = reactor_mono_ms(loop.reactor);
+    l->wall_later = reactor_wall_ms(loop.reactor);
+    if (l->next)
+        reactor_post(loop.reactor, &l->next->mail);
+    else
+        stop();
+}
+
+static void test_the_time_stands_within_a_turn_and_goes_on_with_the_next(void **state)
+{
+    (void)state;
+    struct look second = {.mail.run = on_look}, first = {.mail.run = on_look, .next = &second};
+    int64_t off = clock_wall_ms() - clock_mono_ms();
+    reactor_post(loop.reactor, &first.mail);
+    run();
+    for (struct look *l = &first; l; l = l->next) {
+        assert_true(l->mono >= l->before);
+        assert_true(llabs(l->wall - l->mono - off) < 1000);
+        assert_int_equal(l->mono_later, l->mono);
+        assert_int_equal(l->wall_later, l->wall);
+    }
+    assert_true(second.mono >= first.mono + 30);
+    assert_true(second.wall >= first.wall + 29);
+}
+
 /* --- timers --- */
 
 struct alarm {
@@ -730,6 +770,7 @@ int main(void)
         TEST(test_mail_from_other_threads_all_arrives),
         TEST(test_long_work_offers_the_cpu_now_and_then),
         TEST(test_the_slice_is_as_long_as_the_share_and_nothing_else_changes),
+        TEST(test_the_time_stands_within_a_turn_and_goes_on_with_the_next),
         TEST(test_a_timer_fires_once_when_it_is_due),
         TEST(test_the_end_of_a_turn_comes_after_its_callbacks),
         TEST(test_setting_a_timer_replaces_what_was_set),

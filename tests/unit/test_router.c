@@ -31,7 +31,7 @@ static struct config_route configs[] = {
 enum { ROUTES = sizeof configs / sizeof configs[0] };
 
 /* Without a root: its routes are picked by prefix. Never asked for a plan here. */
-static const struct protocol toy = {.config = {.name = {"toy", 3}}};
+static const struct protocol toy = {.config = {.name = {"toy", 3}}, .links = true};
 
 static struct route routes[ROUTES];
 static struct config config;
@@ -223,6 +223,7 @@ static void test_the_base_is_what_the_client_has_asked(void **state)
     check_base("npm", "cache:4873", "/lodash", "http://cache:4873");
     check_base("npm", "cache:4873", "/npm/lodash", "http://cache:4873");
     check_base(NULL, "cache:5000", "/nobody", "");
+    check_base(NULL, "cache:5000", "/v2/", ""); /* whose protocol has no links */
 }
 
 static void test_a_host_that_is_none_gives_no_base(void **state)
