@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ARENA_ALIGN = 16, ARENA_BLOCK_MIN = 4096 };
+enum { ARENA_BLOCK_MIN = 4096 };
 
 struct arena_block {
     struct arena_block *next;
@@ -48,11 +48,14 @@ static size_t block_size(const struct arena *a, size_t need)
     return size > need ? size : need;
 }
 
-/* A new block for `n` bytes (a multiple of the alignment); the roomier tail stays current. */
-static void *alloc_in_new_block(struct arena *a, size_t n)
+/* The roomier tail stays current. */
+void *arena_alloc_in_new_block(struct arena *a, size_t n)
 {
     size_t tail = (size_t)(a->end - a->next);
 
+    if (n > SIZE_MAX / 2)
+        return NULL;
+    n = n ? (n + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1) : ARENA_ALIGN;
     if (n > a->cap - a->used)
         return NULL;
     size_t size = block_size(a, n);
@@ -65,20 +68,6 @@ static void *alloc_in_new_block(struct arena *a, size_t n)
     if (size - n > tail)
         set_current(a, block->bytes + n, size - n);
     return block->bytes;
-}
-
-void *arena_alloc(struct arena *a, size_t n)
-{
-    if (n > SIZE_MAX / 2)
-        return NULL;
-    size_t rounded = n ? (n + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1) : ARENA_ALIGN;
-    size_t room = (size_t)(a->end - a->next);
-    /* At the end of a block the unused rest of the last unit need not exist. */
-    if (room == 0 || n > room)
-        return alloc_in_new_block(a, rounded);
-    void *p = a->next;
-    a->next += rounded < room ? rounded : room;
-    return p;
 }
 
 void *arena_zalloc(struct arena *a, size_t n)

@@ -129,13 +129,44 @@ void hex_encode(const unsigned char *bytes, size_t n, char *out)
     out[2 * n] = '\0';
 }
 
+/* The values of sixteen digits; where one is none, `good` loses its truth. */
+static bytes16 nibbles_at(const char *text, unsigned spelling, bytes16 *good)
+{
+    bytes16 v = bytes16_at(text);
+    bytes16 number = v - '0';
+    bytes16 letter = (spelling == HEX_ANY_CASE ? v | ('a' ^ 'A') : v) - 'a';
+    bytes16 is_number = (bytes16)(number < 10), is_letter = (bytes16)(letter < 6);
+
+    *good &= is_number | is_letter;
+    return (number & is_number) | ((letter + 10) & is_letter);
+}
+
+static bool decode16(const char *text, unsigned spelling, unsigned char bytes[16])
+{
+    bytes16 good = ~(bytes16){0};
+    bytes16 first = nibbles_at(text, spelling, &good),
+            second = nibbles_at(text + 16, spelling, &good);
+    bytes16 high = __builtin_shufflevector(first, second, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22,
+                                           24, 26, 28, 30);
+    bytes16 low = __builtin_shufflevector(first, second, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23,
+                                          25, 27, 29, 31);
+    bytes16 v = high << 4 | low;
+
+    memcpy(bytes, &v, sizeof v);
+    return bytes16_all(good);
+}
+
 static bool decode_hex(struct slice text, unsigned spelling, unsigned char *bytes, size_t n)
 {
     unsigned all = spelling;
+    size_t i = 0;
 
     if (text.n / 2 != n || text.n % 2)
         return false;
-    for (size_t i = 0; i < n; i++) {
+    for (; n - i >= sizeof(bytes16); i += sizeof(bytes16))
+        if (!decode16(text.p + 2 * i, spelling, bytes + i))
+            return false;
+    for (; i < n; i++) {
         unsigned high = hex_digits[(unsigned char)text.p[2 * i]];
         unsigned low = hex_digits[(unsigned char)text.p[2 * i + 1]];
         all &= high & low;

@@ -141,12 +141,8 @@ static bool is_bare(struct slice s)
     };
     bool all = s.n > 0;
 
-    if (s.n >= sizeof(bytes16)) { /* the last sixteen overlap those before */
-        size_t last = s.n - sizeof(bytes16);
-        for (size_t i = 0; all && i < last; i += sizeof(bytes16))
-            all = are_bare(bytes16_at(s.p + i));
-        return all && are_bare(bytes16_at(s.p + last));
-    }
+    if (s.n >= sizeof(bytes16))
+        return bytes16_each(s.p, s.n, are_bare);
     for (size_t i = 0; i < s.n; i++)
         all &= bare[(unsigned char)s.p[i]];
     return all;

@@ -19,9 +19,12 @@ struct slice slice_decimal(uint64_t value, char room[DECIMAL_MAX])
 {
     size_t at = DECIMAL_MAX;
 
-    do {
-        room[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value);
+    for (; value >= 10; value /= 100) { /* two digits for each division */
+        unsigned pair = (unsigned)(value % 100);
+        room[--at] = (char)('0' + pair % 10);
+        room[--at] = (char)('0' + pair / 10);
+    }
+    if (value || at == DECIMAL_MAX)
+        room[--at] = (char)('0' + value);
     return slice_of(room + at, DECIMAL_MAX - at);
 }

@@ -57,30 +57,37 @@ static int refuse(struct parse *ps, int status, const char *why)
 
 static struct slice take(struct parse *ps, int classes)
 {
-    const char *start = ps->p;
-    while (http_char_is(*ps->p, classes))
-        ps->p++;
-    return slice_of(start, (size_t)(ps->p - start));
+    const char *start = ps->p, *p = start;
+    while (http_char_is(*p, classes))
+        p++;
+    ps->p = p;
+    return slice_of(start, (size_t)(p - start));
 }
 
-/* Sixteen bytes at a time as long as nothing special is among them. */
-static inline struct slice take_long(struct parse *ps, bool (*are_plain)(bytes16 v), int classes)
+/* The same sixteen bytes at a time; `which` are surely of the classes. */
+static inline struct slice take_long(struct parse *ps, bytes16 (*which)(bytes16 v), int classes)
 {
     const char *start = ps->p;
-    while (ps->end - ps->p >= (ptrdiff_t)sizeof(bytes16) && are_plain(bytes16_at(ps->p)))
+    while (ps->end - ps->p >= (ptrdiff_t)sizeof(bytes16)) {
+        bytes16 good = which(bytes16_at(ps->p));
+        if (!bytes16_all(good)) {
+            ps->p += bytes16_leading(good);
+            break;
+        }
         ps->p += sizeof(bytes16);
+    }
     take(ps, classes);
     return slice_of(start, (size_t)(ps->p - start));
 }
 
-static bool are_value(bytes16 v)
+static bytes16 are_value(bytes16 v)
 {
-    return bytes16_all((bytes16)(v >= 0x20) & (bytes16)(v != 0x7f));
+    return (bytes16)(v >= 0x20) & (bytes16)(v != 0x7f);
 }
 
-static bool are_target(bytes16 v)
+static bytes16 are_target(bytes16 v)
 {
-    return bytes16_all(bytes16_visible(v) & (bytes16)(v != '#'));
+    return bytes16_visible(v) & (bytes16)(v != '#');
 }
 
 static int take_line_end(struct parse *ps)

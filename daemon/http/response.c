@@ -94,24 +94,20 @@ static void put_i64(struct head_writer *w, int64_t value)
     put(w, slice_decimal(value < 0 ? -(uint64_t)value : (uint64_t)value, digits));
 }
 
-static bool any_splits_line(bytes16 v)
+static bool are_in_line(bytes16 v)
 {
-    return bytes16_any((bytes16)(v == '\n') | (bytes16)(v == '\r') | (bytes16)(v == 0));
+    return bytes16_all((bytes16)(v != '\n') & (bytes16)(v != '\r') & (bytes16)(v != 0));
 }
 
-/* Would the bytes end the line, or hide its end from somebody? */
-static bool splits_line(struct slice value)
+/* Or would the bytes end the line, or hide its end from somebody? */
+static bool stays_in_line(struct slice value)
 {
-    bool splits = false;
-    if (value.n >= sizeof(bytes16)) { /* the last sixteen overlap those before */
-        size_t last = value.n - sizeof(bytes16);
-        for (size_t i = 0; !splits && i < last; i += sizeof(bytes16))
-            splits = any_splits_line(bytes16_at(value.p + i));
-        return splits || any_splits_line(bytes16_at(value.p + last));
-    }
+    bool stays = true;
+    if (value.n >= sizeof(bytes16))
+        return bytes16_each(value.p, value.n, are_in_line);
     for (size_t i = 0; i < value.n; i++)
-        splits |= value.p[i] == '\n' || value.p[i] == '\r' || value.p[i] == '\0';
-    return splits;
+        stays &= value.p[i] != '\n' && value.p[i] != '\r' && value.p[i] != '\0';
+    return stays;
 }
 
 void head_begin(struct head_writer *w, char *memory, size_t cap, int status)
@@ -128,32 +124,11 @@ void head_begin(struct head_writer *w, char *memory, size_t cap, int status)
     put(w, SLICE("\r\n"));
 }
 
-void head_add_own(struct head_writer *w, struct slice name, struct slice value)
-{
-    const size_t around = sizeof ": \r\n" - 1;
-    if (w->failed || name.n + value.n + around > w->cap - w->n) {
-        w->failed = true;
-        return;
-    }
-    char *p = mempcpy(w->p + w->n, name.p, name.n);
-    p = mempcpy(p, ": ", 2);
-    if (value.n > 0)
-        p = mempcpy(p, value.p, value.n);
-    p = mempcpy(p, "\r\n", 2);
-    w->n = (size_t)(p - w->p);
-}
-
 void head_add(struct head_writer *w, struct slice name, struct slice value)
 {
-    if (splits_line(value))
+    if (!stays_in_line(value))
         w->failed = true;
     head_add_own(w, name, value);
-}
-
-void head_add_u64(struct head_writer *w, struct slice name, uint64_t value)
-{
-    char digits[DECIMAL_MAX];
-    head_add_own(w, name, slice_decimal(value, digits));
 }
 
 void head_add_raw(struct head_writer *w, struct slice lines)

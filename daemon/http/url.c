@@ -54,7 +54,7 @@ static bool is_v4(struct slice s)
 /* Digits, or a hexadecimal number with 0x: a resolver takes a host that ends so for an address. */
 static bool is_number(struct slice label)
 {
-    if (slice_ieq(slice_to(label, 2), SLICE("0x"))) {
+    if (label.n > 1 && label.p[0] == '0' && (label.p[1] | 0x20) == 'x') {
         for (size_t i = 2; i < label.n; i++)
             if (http_hex_value(label.p[i]) < 0)
                 return false;
@@ -70,35 +70,28 @@ static size_t last_label(struct slice host)
     return dot < host.n ? dot + 1 : 0;
 }
 
-/* No empty label, none too long, one dot at the very end allowed. */
-static bool labels_are_good(struct slice host)
-{
-    size_t length = 0;
-    for (size_t i = 0; i < host.n; i++) {
-        if (host.p[i] != '.') {
-            length++;
-        } else {
-            if (length == 0 || length > LABEL_LONGEST)
-                return false;
-            length = 0;
-        }
-    }
-    return length <= LABEL_LONGEST;
-}
-
 /*
  * A name, or an IPv4 address in the dotted form: other spellings (127.1, 0x7f000001) are addresses
- * to a resolver but not to whoever compares hosts.
+ * to a resolver but not to whoever compares hosts. No empty label, none too long, one dot at the
+ * very end allowed.
  */
 static bool is_name_or_v4(struct slice host)
 {
-    if (host.n == 0 || host.n > HOST_LONGEST || !http_chars_all(host, HTTP_CHAR_HOST) ||
-        !labels_are_good(host))
+    size_t label = 0; /* where the present one begins */
+    if (host.n == 0 || host.n > HOST_LONGEST)
         return false;
-    struct slice name = host.p[host.n - 1] == '.' ? slice_to(host, host.n - 1) : host;
-    if (is_number(slice_from(name, last_label(name))))
-        return is_v4(host);
-    return true;
+    for (size_t i = 0; i < host.n; i++) {
+        if (host.p[i] != '.') {
+            if (!http_char_is(host.p[i], HTTP_CHAR_HOST) || i - label == LABEL_LONGEST)
+                return false;
+        } else {
+            if (i == label)
+                return false;
+            label = i + 1;
+        }
+    }
+    struct slice name = label == host.n ? slice_to(host, host.n - 1) : host;
+    return !is_number(slice_from(name, last_label(name))) || is_v4(host);
 }
 
 /* 1 to 65535, without leading zeros. */

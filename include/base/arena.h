@@ -25,8 +25,23 @@ void arena_init(struct arena *a, char *first, size_t first_size, size_t cap);
 /* Frees the grown blocks; every pointer into the arena is dead. */
 void arena_reset(struct arena *a);
 
+/* For arena_alloc only: there is no room in the current block. */
+void *arena_alloc_in_new_block(struct arena *a, size_t n);
+
+enum { ARENA_ALIGN = 16 };
+
 /* 16-byte aligned, not cleared; NULL when the cap is reached. */
-void *arena_alloc(struct arena *a, size_t n);
+static inline void *arena_alloc(struct arena *a, size_t n)
+{
+    size_t room = (size_t)(a->end - a->next);
+    /* At the end of a block the unused rest of the last unit need not exist. */
+    if (room == 0 || n > room)
+        return arena_alloc_in_new_block(a, n);
+    size_t rounded = n ? (n + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1) : ARENA_ALIGN;
+    void *p = a->next;
+    a->next += rounded < room ? rounded : room;
+    return p;
+}
 void *arena_zalloc(struct arena *a, size_t n);
 
 /* Copies; slice.p is NULL when the cap is reached (also for an empty source: then never). */

@@ -24,11 +24,28 @@ static inline bool bytes16_all(bytes16 truths)
     return (halves[0] & halves[1]) == UINT64_MAX;
 }
 
-static inline bool bytes16_any(bytes16 truths)
+/* How many of the first bytes are true, if not all sixteen are? */
+static inline unsigned bytes16_leading(bytes16 truths)
 {
     uint64_t halves[2];
     memcpy(halves, &truths, sizeof halves);
-    return (halves[0] | halves[1]) != 0;
+    unsigned half = halves[0] == UINT64_MAX;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    int bits = __builtin_ctzll(~halves[half]);
+#else
+    int bits = __builtin_clzll(~halves[half]);
+#endif
+    return 8 * half + (unsigned)bits / 8;
+}
+
+/* Are all of n bytes, sixteen at least, what `are` says? The last sixteen overlap those before. */
+static inline bool bytes16_each(const char *p, size_t n, bool (*are)(bytes16 v))
+{
+    const char *last = p + n - sizeof(bytes16);
+    bool all = true;
+    for (; all && p < last; p += sizeof(bytes16))
+        all = are(bytes16_at(p));
+    return all && are(bytes16_at(last));
 }
 
 /* Which are visible ASCII? */

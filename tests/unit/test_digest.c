@@ -1,5 +1,6 @@
 #include "daemon/base/digest.c"
 
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -139,6 +140,53 @@ static void test_hex_of_every_byte_at_every_place(void **state)
             hex_encode(bytes, n, text);
             assert_string_equal(text, expected);
         }
+}
+
+/* Sixteen digits are read at once where there are so many. */
+static void test_any_byte_for_a_digit_at_every_place(void **state)
+{
+    unsigned char bytes[40], back[sizeof bytes];
+    char text[sizeof bytes * 2 + 1];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (unsigned char)(37 * i + 11);
+    hex_encode(bytes, sizeof bytes, text);
+    for (size_t place = 0; place < sizeof text - 1; place++)
+        for (int c = 0; c < 256; c++) {
+            char usual = text[place];
+            const char *digits = "0123456789abcdef", *digit = memchr(digits, c, 16);
+            text[place] = (char)c;
+            bool good = hex_decode(slice_of(text, sizeof text - 1), back, sizeof back);
+            assert_int_equal(good, digit != NULL);
+            text[place] = usual;
+            if (!good)
+                continue;
+            unsigned nibble = place % 2 ? back[place / 2] & 15 : back[place / 2] >> 4;
+            assert_int_equal(nibble, digit - digits);
+            back[place / 2] = bytes[place / 2];
+            assert_memory_equal(back, bytes, sizeof bytes);
+        }
+}
+
+static void test_capital_digits_where_they_may_stand(void **state)
+{
+    struct digest small, capital;
+
+    (void)state;
+    for (int c = 0; c < 256; c++) {
+        char text[] = "0123456789abcdefABCDEF0123456789abcdefABCDEF0123456789abcdefABC_";
+        text[sizeof text - 2] = (char)c;
+        enum err err = digest_from_hex(SLICE("sha256"), slice_of(text, sizeof text - 1), &capital);
+        assert_int_equal(err == ERR_OK, isxdigit(c) != 0);
+        if (err != ERR_OK)
+            continue;
+        for (size_t i = 0; i < sizeof text - 1; i++)
+            text[i] = (char)tolower(text[i]);
+        assert_int_equal(digest_from_hex(SLICE("sha256"), slice_str(text), &small), ERR_OK);
+        assert_true(digest_equal(&small, &capital));
+        assert_memory_equal(small.bytes, "\x01\x23\x45\x67\x89\xab\xcd\xef\xab\xcd\xef", 11);
+    }
 }
 
 static void test_one_shot(void **state)
@@ -431,6 +479,8 @@ int main(void)
         cmocka_unit_test(test_unknown_algorithm),
         cmocka_unit_test(test_hex),
         cmocka_unit_test(test_hex_of_every_byte_at_every_place),
+        cmocka_unit_test(test_any_byte_for_a_digit_at_every_place),
+        cmocka_unit_test(test_capital_digits_where_they_may_stand),
         cmocka_unit_test(test_one_shot),
         cmocka_unit_test(test_running_hash_goes_on_after_a_digest),
         cmocka_unit_test(test_both_algorithms_at_once),

@@ -2,6 +2,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -106,6 +107,12 @@ static void test_decimal(void **state)
     assert_slice(slice_decimal(9, room), "9");
     assert_slice(slice_decimal(10, room), "10");
     assert_slice(slice_decimal(UINT64_MAX, room), "18446744073709551615");
+    for (uint64_t power = 10; power <= UINT64_MAX / 10; power *= 10)
+        for (uint64_t value = power - 1; value <= power + 11; value++) {
+            char expected[DECIMAL_MAX + 1];
+            snprintf(expected, sizeof expected, "%llu", (unsigned long long)value);
+            assert_slice(slice_decimal(value, room), expected);
+        }
 }
 
 int main(void)
