@@ -54,8 +54,8 @@ FAILURES = (loads.LoadError, AssertionError, OSError, TimeoutExpired)
 class Scale:
     """How much of it: runs of each kind, and seconds of each load of small answers."""
     hits: int
-    close: int                  # hits with a budget that is near: CPU beside raw's, or p99
-    crowd: int                  # many clients on one big packument
+    close: int                  # hits with a budget that is near: what others reach, or almost
+    crowd: int                  # small hits beside many clients on one big packument
     cold: int
     herd: int
     memory: int
@@ -63,7 +63,7 @@ class Scale:
     all_rows: bool              # all rows, and all peers
 
 
-FULL = Scale(hits=5, close=9, crowd=5, cold=5, herd=5, memory=5, seconds=1, all_rows=True)
+FULL = Scale(hits=5, close=15, crowd=5, cold=5, herd=5, memory=5, seconds=1, all_rows=True)
 QUICK = Scale(hits=3, close=2, crowd=2, cold=2, herd=1, memory=1, seconds=1, all_rows=False)
 
 
@@ -178,10 +178,13 @@ class Bench:
 
     def turns(self, runs: int, group_of_servers: list, group: Group,
               measure: Callable[[Server], None]):
-        """measure(server) for each in turn, another one first in each round."""
+        """measure(server) for each in turn, another one first in each round. After the usual number
+        of rounds those go on that a budget compares."""
         say(group.title)
         left = list(group_of_servers)
         for number in range(runs):
+            if number == self.scale.hits:
+                left = [server for server in left if group.compares(server.name)]
             first = number % len(left) if left else 0
             for server in left[first:] + left[:first]:
                 try:

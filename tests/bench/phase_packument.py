@@ -72,7 +72,7 @@ def big(bench: Bench, group_of_servers: list, thing: packuments.Packument, title
         bandwidth.add(server.name, got.bytes / got.seconds / 1e9)
     same_bytes = Object(thing.name, path, digest_of(path.read_bytes()), "", "application/json")
     with bench.raw(same_bytes) as raw:
-        bench.turns(bench.scale.crowd, [raw, *group_of_servers], group, measure)
+        bench.turns(bench.scale.close, [raw, *group_of_servers], group, measure)
 
 
 def big_clients(port: int, seconds: float):

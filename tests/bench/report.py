@@ -19,7 +19,8 @@ HOW = (
     "is on loopback: trust ratios. raw sends one fixed answer and does nothing else; raw fill "
     "stores what it passes on, checks its hash and does nothing else: both are limits, not peers. "
     "nginx is the better of tcp_nopush on (nopush) and off, row by row. A budget is met or not by "
-    "the medians of this run. Server CPU is of the server and its children, from /proc. Access "
+    "the medians of this run; ~ stands where the rounds contradict each other so much that chance may "
+    "have decided (sign test, 10 %). Server CPU is of the server and its children, from /proc. Access "
     "logs are off unless a section says otherwise. All samples are in samples.json.")
 PROGRAMS = [["nginx", "-v"], ["varnishd", "-V"], ["traffic_server", "-V"],
             ["docker-registry", "--version"], ["wrk", "-v"], ["h2load", "--version"]]
@@ -51,8 +52,8 @@ def _machine() -> str:
 
 def _text(bench: Bench, images: list[str], load_before: float, seconds: float) -> str:
     scale = bench.scale
-    load = (f"Runs of each server: hits {scale.hits}, {scale.close} where CPU or p99 counts, crowds "
-            f"on big packuments {scale.crowd}, misses {scale.cold}, herds {scale.herd}, memory "
+    load = (f"Runs of each server: hits {scale.hits}; {scale.close} of those that a budget compares, "
+            f"where it is near; small hits beside big packuments {scale.crowd}, misses {scale.cold}, herds {scale.herd}, memory "
             f"{scale.memory}. Load average before: {load_before:.2f}. Took {seconds:.0f} s.")
     parts = ["# Yantian beside its peers", time.strftime("%Y-%m-%d %H:%M"), _machine(), HOW, load,
              bench.table.markdown()]

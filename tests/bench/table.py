@@ -1,5 +1,6 @@
 """The results: rows of samples, what DESIGN's budgets ask of them, and the page that shows both."""
 
+import math
 import statistics
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ RAW = ("raw", "raw fill")               # what is left if only the work itself i
 LIMITS = (*RAW, "raw fill, no hash", "direct")      # direct: the download from the upstream itself
 BEST_PEER = "the best peer"             # of those that were measured in the row
 OR = " or "
+CHANCE = 0.1                    # how likely a verdict may be if there were no difference
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,15 @@ class Row:
     def peers(self) -> list[str]:
         return [name for name in self.samples if name not in (YANTIAN, *LIMITS)]
 
+    def named(self) -> list[str]:
+        """Those whom the budget compares with."""
+        if self.budget.of == BEST_PEER:
+            return self.peers()
+        return [name for server in self.budget.of.split(OR) for name in tunings(server)]
+
     def reference(self) -> str | None:
-        """Whom the budget compares with, if it was measured."""
-        of = self.budget.of
-        named = [name for server in of.split(OR) for name in tunings(server)]
-        return self.best(self.peers() if of == BEST_PEER else named)
+        """The best of them, if one was measured."""
+        return self.best(self.named())
 
     def limit(self) -> float | None:
         """What the budget comes to in this run; None: there is nothing to compare with."""
@@ -73,9 +79,27 @@ class Row:
         if limit is None:
             return None
         own = self.median(YANTIAN)
-        if own is None:
-            return False
+        return own is not None and self._is_within(own, limit)
+
+    def _is_within(self, own: float, limit: float) -> bool:
         return own >= limit if self.more_is_better else own <= limit
+
+    def may_be_chance(self) -> bool:
+        """Round by round, do so many contradict is_met() that a coin might have decided? This is the
+        sign test, which asks nothing of how figures are spread; with few rounds it cannot tell."""
+        own, of = self.samples.get(YANTIAN, []), self.reference() if self.budget.of else None
+        limits = [self.budget.factor * value for value in self.samples[of]] if of \
+            else [self.budget.factor] * len(own)
+        rounds = [self._is_within(*both) for both in zip(own, limits)]
+        against = min(rounds.count(True), rounds.count(False))
+        if rounds.count(self.is_met()) < rounds.count(not self.is_met()):
+            return True
+        return _coin(len(rounds), 0) <= CHANCE < _coin(len(rounds), against)
+
+
+def _coin(n: int, k: int) -> float:
+    """How likely is it that of n throws k or fewer differ from the others?"""
+    return min(1, 2 * sum(math.comb(n, i) for i in range(k + 1)) / 2 ** n)
 
 
 def tunings(server: str) -> tuple[str, ...]:
@@ -95,6 +119,10 @@ class Group:
         row = Row(self.title, part, unit, more_is_better, budget)
         self.rows.append(row)
         return row
+
+    def compares(self, server: str) -> bool:
+        """Is there a budget for which the server's figures count?"""
+        return server == YANTIAN or any(row.budget and server in row.named() for row in self.rows)
 
     def lose(self, server: str, why: str):
         """A server that failed once has no figures here."""
@@ -171,6 +199,8 @@ class Section:
         lines = [f"| | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
         for row in self.rows():
             met = {True: "yes", False: "**no**", None: "–"}[row.is_met()]
+            if row.is_met() is not None and row.may_be_chance():
+                met += " ~"
             title = f"– {row.part}" if row.part else row.group
             cells = [f"{title}, {row.unit}", *(_cell(row, name) for name in columns),
                      *(_ratio(row, row.best([name])) for name in raw),

@@ -70,6 +70,38 @@ def test_a_budget_without_a_figure_of_yantian_is_not_met_and_without_reference_i
     assert row(Budget(1, "nginx"), yantian=[1]).is_met() is None
 
 
+@pytest.mark.parametrize("own, chance", [
+    ([1, 1, 1, 1, 1], False), ([1, 1, 9, 1, 1], True), ([9, 9, 9, 9, 9], False),
+    ([1] * 8 + [9], False), ([1] * 7 + [9] * 2, True), ([1, 9, 1], False)])
+def test_a_verdict_that_too_many_rounds_contradict_may_be_chance(own, chance):
+    """With 5 rounds all must agree, with 9 all but one; fewer than 5 do not tell."""
+    made = row(Budget(1, "nginx"), more_is_better=False, yantian=own, nginx=[4] * len(own))
+    assert made.may_be_chance() is chance
+
+
+def test_rounds_are_compared_one_by_one():
+    """A machine that gets slower meanwhile changes nothing; medians that contradict most rounds do."""
+    drift = row(Budget(1, "nginx"), yantian=[52, 42, 32, 22, 12], nginx=[50, 40, 30, 20, 10])
+    assert drift.is_met() and not drift.may_be_chance()
+    crossed = row(Budget(1, "nginx"), yantian=[5, 5, 1, 1, 4], nginx=[4.5, 4.5, 1.5, 1.5, 4.5])
+    assert not crossed.is_met() and crossed.may_be_chance()
+
+
+def test_a_budget_in_numbers_is_compared_in_each_round():
+    assert not row(Budget(0), False, yantian=[0] * 5).may_be_chance()
+    assert row(Budget(2), False, yantian=[1, 1, 1, 3, 1]).may_be_chance()
+
+
+def test_a_verdict_by_chance_is_marked():
+    table = Table()
+    table.section("A section", "")
+    rate = table.group("a load").row("requests/s", more_is_better=True, budget=Budget(1, "nginx"))
+    for own in (5, 5, 5, 5, 3):
+        rate.add("yantian", own)
+        rate.add("nginx", 4)
+    assert table.markdown().endswith("| ≥ nginx = 4.00 | yes ~ |")
+
+
 class FakeServer:
     """Takes part in turns; nothing runs."""
     process = SimpleNamespace(running=False)
@@ -97,6 +129,19 @@ def test_servers_take_turns_and_one_that_fails_loses_its_cells(monkeypatch):
     assert rate.samples == {"yantian": [7, 7, 7], "nginx": [7, 7, 7]}
     assert bench.table.failures == [("varnish", "a load: wrong answers")]
     assert "| a load, requests/s | 7.00 | 7.00 | failed |" in bench.table.markdown()
+
+
+def test_further_rounds_are_of_those_that_a_budget_compares(monkeypatch):
+    monkeypatch.setattr(phase, "GAP_SECONDS", 0)
+    bench = phase.Bench(phase.QUICK, None, {})
+    bench.table.section("Hits", "")
+    group = bench.table.group("a load")
+    group.row("requests/s", budget=Budget(1, "nginx"))
+    asked = []
+    servers = [FakeServer(name) for name in ("raw", "yantian", "nginx", "nginx nopush", "varnish")]
+    bench.turns(bench.scale.hits + 2, servers, group, lambda server: asked.append(server.name))
+    assert {server.name: asked.count(server.name) - bench.scale.hits for server in servers} == {
+        "raw": 0, "yantian": 2, "nginx": 2, "nginx nopush": 2, "varnish": 0}
 
 
 @pytest.mark.parametrize("limit", ["raw", "raw fill"])
