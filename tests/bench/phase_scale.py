@@ -100,7 +100,7 @@ def hit_cost(bench: Bench, stored: list[Filled]):
             bench.settle(server)
         few, most = (cpu[count].samples[YANTIAN][-1] for count in (FEW, MOST))
         growth.add(YANTIAN, most / few)
-    bench.turns(bench.scale.hits, stored[-1:], group, measure)
+    bench.turns(bench.scale.close, stored[-1:], group, measure)
 
 
 def memory(bench: Bench, stored: list[Filled]):
