@@ -122,8 +122,8 @@ struct exchange {
     bool first_chunk_sent;
     char chunk_text[40];
     uint64_t sent;
-    /* Not cleared for each request: */
-    struct plan plan; /* made if `planned` */
+    /* Not cleared for each request: what a planner fills, whole, and memory. */
+    struct plan plan;
     char arena_first[EXCHANGE_ARENA_FIRST];
 };
 

@@ -22,8 +22,10 @@ struct head_writer {
 /* `status` has three digits; `memory` is the caller's and outlives the writer. */
 void head_begin(struct head_writer *w, char *memory, size_t cap, int status);
 void head_add(struct head_writer *w, struct slice name, struct slice value);
-/* A value that was made here and cannot split the line: it is not looked through. Inline, so that
- * a literal name costs no call. */
+/*
+ * A value that was made here and cannot split the line: it is not looked through. Inline, so that a
+ * literal name costs no call.
+ */
 static inline void head_add_own(struct head_writer *w, struct slice name, struct slice value)
 {
     const size_t around = sizeof ": \r\n" - 1;

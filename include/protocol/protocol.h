@@ -29,7 +29,7 @@ struct protocol {
     enum namespace_result (*find_namespace)(const struct http_request *request, struct arena *a,
                                             bool (*known)(void *arg, struct slice name), void *arg,
                                             struct slice *name, struct slice *rest);
-    /* Fills *plan; false only when the arena is full. */
+    /* Fills *plan, whatever was in it; false only when the arena is full. */
     bool (*plan)(const struct plan_input *in, struct arena *a, struct plan *plan);
     plan_error_f *render_error;
     /* Its pages hold absolute links: plan_input.base is made for it, else empty. */
