@@ -55,7 +55,7 @@ void *arena_alloc_in_new_block(struct arena *a, size_t n)
 
     if (n > SIZE_MAX / 2)
         return NULL;
-    n = n ? (n + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1) : ARENA_ALIGN;
+    n = arena_units(n);
     if (n > a->cap - a->used)
         return NULL;
     size_t size = block_size(a, n);

@@ -30,6 +30,12 @@ void *arena_alloc_in_new_block(struct arena *a, size_t n);
 
 enum { ARENA_ALIGN = 16 };
 
+/* What an allocation of n bytes takes. */
+static inline size_t arena_units(size_t n)
+{
+    return n ? (n + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1) : ARENA_ALIGN;
+}
+
 /* 16-byte aligned, not cleared; NULL when the cap is reached. */
 static inline void *arena_alloc(struct arena *a, size_t n)
 {
@@ -37,7 +43,7 @@ static inline void *arena_alloc(struct arena *a, size_t n)
     /* At the end of a block the unused rest of the last unit need not exist. */
     if (room == 0 || n > room)
         return arena_alloc_in_new_block(a, n);
-    size_t rounded = n ? (n + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1) : ARENA_ALIGN;
+    size_t rounded = arena_units(n);
     void *p = a->next;
     a->next += rounded < room ? rounded : room;
     return p;

@@ -53,8 +53,8 @@ def _machine() -> str:
 def _text(bench: Bench, images: list[str], load_before: float, seconds: float) -> str:
     scale = bench.scale
     load = (f"Runs of each server: hits {scale.hits}; {scale.close} of those that a budget compares, "
-            f"where it is near; small hits beside big packuments {scale.crowd}, misses {scale.cold}, herds {scale.herd}, memory "
-            f"{scale.memory}. Load average before: {load_before:.2f}. Took {seconds:.0f} s.")
+            f"where it is near; small hits beside big packuments {scale.crowd}, misses {scale.cold}, "
+            f"herds {scale.herd}, memory {scale.memory}. Load average before: {load_before:.2f}. Took {seconds:.0f} s.")
     parts = ["# Yantian beside its peers", time.strftime("%Y-%m-%d %H:%M"), _machine(), HOW, load,
              bench.table.markdown()]
     if bench.table.failures:

@@ -91,9 +91,7 @@ class Row:
         limits = [self.budget.factor * value for value in self.samples[of]] if of \
             else [self.budget.factor] * len(own)
         rounds = [self._is_within(*both) for both in zip(own, limits)]
-        against = min(rounds.count(True), rounds.count(False))
-        if rounds.count(self.is_met()) < rounds.count(not self.is_met()):
-            return True
+        against = rounds.count(not self.is_met())
         return _coin(len(rounds), 0) <= CHANCE < _coin(len(rounds), against)
 
 
